@@ -1,0 +1,9 @@
+"""Ledger, catalogue and command contract of the scheduled operations."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class OperationsConfig(AppConfig):
+    name = "operations"
+    verbose_name = _("Operations")

@@ -1,0 +1,9 @@
+"""Mails to people: stored first, sent once, within the relay's hourly budget."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class OutboxConfig(AppConfig):
+    name = "outbox"
+    verbose_name = _("Outbox")

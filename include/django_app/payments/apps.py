@@ -1,0 +1,9 @@
+"""Agents who take cash: sessions, transactions, commissions, reconciliation."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class PaymentsConfig(AppConfig):
+    name = "payments"
+    verbose_name = _("Cash payments")
