@@ -4,7 +4,8 @@ Places where the fault tests break a running operation.
 ``TAXOPS_FAILPOINTS`` holds ``name=action`` pairs separated by spaces, or ``@/path`` of a file that holds
 them and is read at each call. Actions: ``kill`` (SIGKILL of this process), ``raise`` (RuntimeError),
 ``drop`` (the database connection is cut by the server), ``sleep:SECONDS``. ``name=action*N`` acts on the
-Nth call of this process only. Unset, a failpoint costs one dictionary look-up.
+Nth call of this process only, ``name=action@N`` on Airflow's try N only. Unset, a failpoint costs one
+dictionary look-up.
 """
 
 import os
@@ -27,8 +28,10 @@ def failpoint(name: str) -> None:
     _calls[name] += 1
     for pair in spec.split():
         target, _, action = pair.partition("=")
+        action, _, try_number = action.partition("@")
         action, _, nth = action.partition("*")
-        if target == name and (not nth or int(nth) == _calls[name]):
+        wanted_try = not try_number or try_number == os.environ.get("AIRFLOW_CTX_TRY_NUMBER")
+        if target == name and wanted_try and (not nth or int(nth) == _calls[name]):
             _act(action)
 
 
