@@ -1,0 +1,14 @@
+"""Send the mails that wait (docs/domain.md §2)."""
+
+from datetime import datetime
+from typing import Any
+
+from operations.commands import OperationCommand
+from outbox.sending import SendReport, send_due
+
+
+class Command(OperationCommand):
+    help = "Send the mails that are waiting, within the relay's hourly budget."
+
+    def operate(self, *, as_of: datetime, dry_run: bool, **_: Any) -> SendReport:
+        return send_due(dry_run=dry_run)

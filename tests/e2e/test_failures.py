@@ -1,0 +1,176 @@
+"""What goes wrong is retried or told, once, by mail; and the effect is there once."""
+
+import re
+from email.message import EmailMessage
+
+from tests.e2e.stack import RunningStack, wait_for
+
+CLOSE = "close_expired_sessions"
+VERIFY = "verify_audit_trail"
+RECONCILE = "reconciliation_reminder"
+REPORT = "generate_commission_report"
+
+
+def _parts(mail: EmailMessage) -> tuple[str, str]:
+    text, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    return text.get_content(), html.get_content()
+
+
+def _one_mail(stack: RunningStack, *words: str, seconds: float = 60) -> EmailMessage:
+    """The one mail about this; a second one would come within seconds of the first, so look again."""
+    wait_for(f"mail {words}", lambda: stack.mails_about(*words), seconds=seconds)
+    try:
+        wait_for("a second mail", lambda: len(stack.mails_about(*words)) > 1 or None, seconds=8)
+    except AssertionError:
+        return stack.mails_about(*words)[0]
+    raise AssertionError(f"{len(stack.mails_about(*words))} mails about {words}")
+
+
+def _has_the_five_parts(mail: EmailMessage, operation: str, run_id: str, cause: str, advice: str) -> None:
+    for body in _parts(mail):
+        assert operation in body
+        assert "Period" in body
+        assert cause in body
+        assert re.search(rf"http://127\.0\.0\.1:\d+/dags/{operation}/runs/{run_id}", body), body
+        assert f"/tasks/{operation}" in body
+        assert "What to do" in body
+        assert advice in " ".join(body.split())
+
+
+def test_a_tampered_entry_fails_once_and_is_named_in_one_mail(stack: RunningStack) -> None:
+    (entry,) = stack.sql(
+        "SELECT sequence, payload FROM audit_auditentry ORDER BY sequence OFFSET 100 LIMIT 1"
+    )
+    rewrite = "ALTER TABLE audit_auditentry DISABLE TRIGGER ALL; UPDATE audit_auditentry SET payload = '{payload}' WHERE sequence = {sequence}; ALTER TABLE audit_auditentry ENABLE ALWAYS TRIGGER ALL"
+    stack.sql(rewrite.format(payload='{"amount":1}', sequence=entry["sequence"]), owner=True)
+    try:
+        stack.trigger(VERIFY, "tampered")
+        run = stack.finished(VERIFY, "tampered")
+        task = stack.task(VERIFY, "tampered")
+        mail = _one_mail(stack, "FAILED", VERIFY, "tampered")
+    finally:
+        stack.sql(
+            rewrite.format(payload=entry["payload"].replace("'", "''"), sequence=entry["sequence"]),
+            owner=True,
+        )
+
+    assert (run["state"], task["try_number"]) == ("failed", 1)
+    _has_the_five_parts(mail, VERIFY, "tampered", str(entry["sequence"]), "")
+    (row,) = stack.sql("SELECT exit_code, error FROM operations_operationrun WHERE dag_run_id = 'tampered'")
+    assert row["exit_code"] == 65
+    assert str(entry["sequence"]) in row["error"]
+
+    stack.trigger(VERIFY, "repaired")
+    assert stack.finished(VERIFY, "repaired")["state"] == "success"
+
+
+def _reopen_some_sessions(stack: RunningStack) -> list[str]:
+    """Open new sessions through the service, long enough ago to be closed; audit entries are written."""
+    script = (
+        "import datetime as d\n"
+        "from django.utils import timezone\n"
+        "from payments.models import Agent\n"
+        "from payments import services\n"
+        "for agent in Agent.objects.filter(active=True).exclude(sessions__status='open')[:3]:\n"
+        "    print(services.session_open(agent=agent, opening_float=10_000, by='user:test').number)\n"
+    )
+    return stack.manage("shell", "-c", script).stdout.split()[-3:]
+
+
+def test_a_connection_cut_in_the_middle_is_retried_to_success(stack: RunningStack) -> None:
+    sessions = _reopen_some_sessions(stack)
+    stack.failpoints("payments.close.before_commit=drop@1")
+
+    stack.trigger(CLOSE, "cut", {"as_of": "2027-01-01T00:00:00+03:00"})
+
+    assert stack.finished(CLOSE, "cut")["state"] == "success"
+    assert stack.task(CLOSE, "cut")["try_number"] == 2
+    _each_is_closed_once(stack, sessions)
+
+
+def test_a_killed_task_is_retried_and_has_one_effect(stack: RunningStack) -> None:
+    sessions = _reopen_some_sessions(stack)
+    stack.failpoints("payments.close.before_commit=kill@1")
+
+    stack.trigger(CLOSE, "killed", {"as_of": "2027-01-01T01:00:00+03:00"})
+
+    assert stack.finished(CLOSE, "killed")["state"] == "success"
+    assert stack.task(CLOSE, "killed")["try_number"] == 2
+    _each_is_closed_once(stack, sessions)
+    states = stack.sql("SELECT state FROM operations_operationrun WHERE dag_run_id = 'killed' ORDER BY id")
+    assert [row["state"] for row in states] == ["abandoned", "succeeded"]
+    assert stack.mails_about("FAILED", CLOSE, "killed") == []
+
+
+def _each_is_closed_once(stack: RunningStack, sessions: list[str]) -> None:
+    assert len(sessions) == 3
+    for number in sessions:
+        (row,) = stack.sql(
+            "SELECT status, counted_balance FROM payments_cashsession WHERE number = %s", number
+        )
+        assert (row["status"], row["counted_balance"]) == ("closed", None)
+        entries = stack.sql(
+            "SELECT 1 FROM audit_auditentry WHERE action = 'payments.session.closed' AND subject_id = %s",
+            number,
+        )
+        assert len(entries) == 1
+        mails = stack.sql("SELECT 1 FROM outbox_mail WHERE key = %s", f"session-closed:{number}")
+        assert len(mails) == 1
+
+
+def test_a_task_killed_at_its_last_try_is_told_in_one_mail(stack: RunningStack) -> None:
+    _reopen_some_sessions(stack)
+    stack.failpoints("payments.close.before_commit=kill")
+
+    stack.trigger(CLOSE, "killed-for-good", {"as_of": "2027-01-01T02:00:00+03:00"})
+
+    assert stack.finished(CLOSE, "killed-for-good", seconds=120)["state"] == "failed"
+    mail = _one_mail(stack, "FAILED", CLOSE, "killed-for-good")
+    _has_the_five_parts(mail, CLOSE, "killed-for-good", "", "")
+    stack.failpoints("")
+    stack.trigger(CLOSE, "after-the-kills", {"as_of": "2027-01-01T03:00:00+03:00"})
+    assert stack.finished(CLOSE, "after-the-kills")["state"] == "success"
+
+
+def test_a_slow_run_is_told_at_its_deadline_in_one_mail(stack: RunningStack) -> None:
+    stack.failpoints("payments.reconciliation.selected=sleep:40@1")
+
+    stack.trigger(RECONCILE, "slow")
+
+    mail = _one_mail(stack, "SLA missed", RECONCILE, "slow")
+    assert stack.finished(RECONCILE, "slow")["state"] == "success"
+    _has_the_five_parts(mail, RECONCILE, "slow", "20", "")
+
+
+def test_a_slow_backfill_raises_no_deadline_mail(stack: RunningStack) -> None:
+    stack.failpoints("payments.report.figures=sleep:60@1")
+
+    stack.airflow(
+        "backfill", "create", "--dag-id", REPORT, "--from-date", "2026-01-01", "--to-date", "2026-01-31"
+    )
+    wait_for(
+        "end of the backfill",
+        lambda: (
+            all(
+                b["completed_at"] for b in stack.api("GET", f"/api/v2/backfills?dag_id={REPORT}")["backfills"]
+            )
+            or None
+        ),
+        seconds=180,
+    )
+
+    assert stack.mails_about("SLA missed", REPORT) == []
+
+
+def test_with_the_database_down_the_mail_still_goes(stack: RunningStack) -> None:
+    # The application's role is shut out, as if its database were away; Airflow's own stays.
+    stack.sql("ALTER DATABASE taxops ALLOW_CONNECTIONS false", owner=True)
+    try:
+        stack.trigger(CLOSE, "no-database")
+        assert stack.finished(CLOSE, "no-database", seconds=120)["state"] == "failed"
+        mail = _one_mail(stack, "FAILED", CLOSE, "no-database")
+    finally:
+        stack.sql("ALTER DATABASE taxops ALLOW_CONNECTIONS true", owner=True)
+    _has_the_five_parts(mail, CLOSE, "no-database", "", "")
