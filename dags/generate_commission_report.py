@@ -1,0 +1,42 @@
+"""
+On the 1st at 09:00 the agents' commissions of the month before are reported. A run covers one calendar
+month; missed months are made good by a backfill, or one by one with `month` in the conf.
+
+## Command
+`manage.py generate_commission_report --month YYYY-MM [--as-of INSTANT] [--dry-run]`
+
+## Writes
+The month's report (a new revision only when the figures differ), its files, an audit entry, one mail to
+finance.
+
+## Safe to re-run
+Yes: the same figures make nothing new and mail nobody.
+
+## When it fails
+If the audit trail has a finding, the report is withheld until a person has resolved it: see
+`verify_audit_trail`. A month that isn't over is refused. Otherwise mend the cause and clear the task.
+"""
+
+from airflow.sdk import DAG
+
+from airflow_django import (
+    DjangoCommandOperator,
+    common_params,
+    dag_arguments,
+    load_operation,
+    schedule_of,
+    task_arguments,
+)
+from airflow_django.dag import month_param
+
+operation = load_operation(__file__)
+params = {"month": month_param(), **common_params()}
+
+with DAG(
+    **dag_arguments(operation, doc=__doc__),
+    schedule=schedule_of(operation),
+    catchup=False,
+    max_active_runs=1,
+    params=params,
+):
+    DjangoCommandOperator(**task_arguments(operation))
