@@ -1,0 +1,128 @@
+"""The environment of every process of the stack, and of the wrappers in ``bin/``."""
+
+import json
+import os
+import shlex
+from urllib.parse import quote
+
+from deploy.embedded.secrets import airflow_passwords, fernet_key, secret, write_private
+from deploy.embedded.stack import ROOT, Stack
+
+HOST = "127.0.0.1"
+# Longer than an api-server's restart: by default tasks die after about 15 s without one.
+TOLERATED_HEARTBEATS = 40
+
+
+def environment(stack: Stack) -> dict[str, str]:
+    """Make the whole environment; what a person overrides wins."""
+    own = {**_base(stack), **_django(stack), **_airflow(stack), **_connections(stack)}
+    return {**own, **stack.overrides, "STACK_ID": stack.mark, "STACK_VAR": str(stack.var)}
+
+
+def process_environment(stack: Stack) -> dict[str, str]:
+    """The stack's environment over what a process needs of this one: PATH, HOME, locale."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW", "DJANGO_", "TAXOPS_")) and name != "PYTHONDONTWRITEBYTECODE"
+    }
+    return {**inherited, **environment(stack)}
+
+
+def write_environment(stack: Stack) -> None:
+    """Write ``var/env`` (0600) for ``bin/airflow`` and ``bin/manage``."""
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment(stack).items()))
+    write_private(stack.var / "env", "".join(lines))
+
+
+def database_url(stack: Stack, role: str, database: str, scheme: str = "postgresql") -> str:
+    password = quote(secret(stack, f"postgres-{role}"), safe="")
+    return f"{scheme}://{role}:{password}@{HOST}:{stack.ports['POSTGRES_PORT']}/{database}"
+
+
+def _base(stack: Stack) -> dict[str, str]:
+    ports = {name: str(port) for name, port in stack.ports.items()}
+    return {**ports, "PYTHONUNBUFFERED": "1"}
+
+
+def _django(stack: Stack) -> dict[str, str]:
+    redis = f"redis://:{quote(secret(stack, 'redis'), safe='')}@{HOST}:{stack.ports['REDIS_PORT']}/0"
+    return {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DJANGO_SECRET_KEY": secret(stack, "django", size=48),
+        "TAXOPS_DATABASE_URL": database_url(stack, "taxops", "taxops"),
+        "TAXOPS_OWNER_DATABASE_URL": database_url(stack, "taxops_owner", "taxops"),
+        "TAXOPS_REDIS_URL": redis,
+        "TAXOPS_SMTP_URL": f"smtp://{HOST}:{stack.ports['SMTP_PORT']}",
+        "TAXOPS_MAIL_FROM": "taxe-vehicules@revenue.example",
+        "TAXOPS_ALERT_RECIPIENTS": "operations@revenue.example",
+        "TAXOPS_FINANCE_RECIPIENTS": "finance@revenue.example",
+        "TAXOPS_SUPERVISOR_RECIPIENTS": "supervisors@revenue.example",
+        "TAXOPS_AUDITOR_RECIPIENTS": "auditors@revenue.example",
+        "TAXOPS_AUDIT_ORIGIN": "demo.revenue.example",
+        "TAXOPS_REPORTS_DIR": str(stack.var / "reports"),
+        "TAXOPS_STATIC_ROOT": str(stack.var / "static"),
+        "TAXOPS_CATALOGUE": str(ROOT / "include" / "operations.toml"),
+        "TAXOPS_SITE_URL": stack.site_url,
+        "TAXOPS_AIRFLOW_URL": stack.airflow_url,
+    }
+
+
+def _airflow(stack: Stack) -> dict[str, str]:
+    return {
+        "AIRFLOW_HOME": str(stack.var / "airflow"),
+        "AIRFLOW_DJANGO_PROJECT": str(ROOT / "include" / "django_app"),
+        "AIRFLOW_DJANGO_CATALOGUE": str(ROOT / "include" / "operations.toml"),
+        "AIRFLOW_DJANGO_ALERT_RECIPIENTS": "operations@revenue.example",
+        "AIRFLOW_DJANGO_SITE_NAME": "demo.revenue.example",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Indian/Antananarivo",
+        "AIRFLOW__CORE__FERNET_KEY": fernet_key(stack),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{stack.airflow_url}/execution/",
+        "AIRFLOW__CORE__AUTH_MANAGER": (
+            "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+        ),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(airflow_passwords(stack)),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url(
+            stack, "airflow", "airflow", "postgresql+psycopg2"
+        ),
+        "AIRFLOW__API__HOST": HOST,
+        "AIRFLOW__API__PORT": str(stack.ports["AIRFLOW_PORT"]),
+        "AIRFLOW__API__BASE_URL": stack.airflow_url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": secret(stack, "airflow-api", size=48),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secret(stack, "airflow-jwt", size=72),
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": str(TOLERATED_HEARTBEATS),
+        "AIRFLOW__SCHEDULER__CATCHUP_BY_DEFAULT": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
+
+def _connections(stack: Stack) -> dict[str, str]:
+    redis = {
+        "conn_type": "redis",
+        "host": HOST,
+        "port": stack.ports["REDIS_PORT"],
+        "password": secret(stack, "redis"),
+        "extra": {"db": 0},
+    }
+    smtp = {
+        "conn_type": "smtp",
+        "host": HOST,
+        "port": stack.ports["SMTP_PORT"],
+        "extra": {
+            "disable_ssl": True,
+            "disable_tls": True,
+            "from_email": "airflow@revenue.example",
+            "timeout": 15,
+        },
+    }
+    return {"AIRFLOW_CONN_REDIS_DEFAULT": json.dumps(redis), "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(smtp)}

@@ -1,0 +1,108 @@
+"""Where the stack lives and on which ports: the one value that everything else is made from."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_PORTS = {
+    "POSTGRES_PORT": 15432,
+    "REDIS_PORT": 16379,
+    "AIRFLOW_PORT": 8080,
+    "DJANGO_PORT": 8000,
+    "SMTP_PORT": 1025,
+}
+# What a person may override for the processes of the stack, in `.env` or in the environment.
+PASSED_ON = ("TAXOPS_", "AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_DJANGO_", "SEED_")
+
+
+class StackError(Exception):
+    """Something stops the stack; the message is one line that says what, and what to do."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """
+    One stack.
+
+    :ivar var: the folder of everything it leaves behind (``STACK_VAR``, by default ``var/``).
+    :ivar ports: by the names of :data:`DEFAULT_PORTS`, all on 127.0.0.1.
+    :ivar overrides: variables that win over those the stack makes.
+    """
+
+    var: Path
+    ports: Mapping[str, int]
+    overrides: Mapping[str, str]
+
+    @classmethod
+    def from_environment(cls) -> "Stack":
+        """
+        Read ``.env`` and, over it, the environment.
+
+        :raises StackError: a port isn't a number.
+        """
+        settings = {**read_env_file(ROOT / ".env"), **os.environ}
+        ports = {
+            name: _port(name, settings.get(name) or str(default)) for name, default in DEFAULT_PORTS.items()
+        }
+        overrides = {name: value for name, value in settings.items() if name.startswith(PASSED_ON)}
+        return cls(Path(settings.get("STACK_VAR") or ROOT / "var").resolve(), ports, overrides)
+
+    @property
+    def mark(self) -> str:
+        """What every process of this stack carries as ``STACK_ID`` in its environment."""
+        return str(self.var)
+
+    @property
+    def logs(self) -> Path:
+        return self.var / "logs"
+
+    @property
+    def airflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['AIRFLOW_PORT']}"
+
+    @property
+    def site_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['DJANGO_PORT']}"
+
+    def program(self, name: str) -> str:
+        """A program of the virtual environment that this runs in."""
+        return str(Path(sys.executable).with_name(name))
+
+    def make_folders(self) -> None:
+        """
+        Make the state folders.
+
+        :raises StackError: one can't be made or written.
+        """
+        for folder in (
+            self.var,
+            self.logs,
+            *(self.var / name for name in ("secrets", "mail", "reports", "airflow", "redis", "static")),
+        ):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / ".writable").touch()
+                (folder / ".writable").unlink()
+            except OSError as error:
+                raise StackError(
+                    f"The folder {folder} can't be used: {error.strerror}. Set STACK_VAR to another."
+                ) from None
+        (self.var / "secrets").chmod(0o700)
+
+
+def _port(name: str, text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65_536:
+        raise StackError(f"{name}={text} is not a port.")
+    return int(text)
+
+
+def read_env_file(file: Path) -> dict[str, str]:
+    """Read ``NAME=value`` lines; blank lines and comments are passed over."""
+    if not file.is_file():
+        return {}
+    lines = (line.strip().removeprefix("export ") for line in file.read_text().splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs}
