@@ -1,7 +1,7 @@
 """Mails on their way: one row each, from the moment something decides that it should go out."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -10,7 +10,9 @@ class Mail(models.Model):
     One mail to one address.
 
     ``key`` makes it unique: whatever is run again, the same mail is stored once. ``kind`` names who renders
-    it when it is sent ("stored" mails carry their text). ``message_id`` is fixed before the first attempt,
+    it when it is sent ("stored" mails carry their text); ``reference`` names whom it is about, for that
+    renderer. ``claimed_at`` is the last time it was handed to the relay: it counts against the hour's budget.
+    ``message_id`` is fixed before the first attempt,
     so that the one permitted duplicate can be recognised by the receiver.
     """
 
@@ -49,8 +51,11 @@ class Mail(models.Model):
         verbose_name_plural = _("mails")
         ordering = ["-created_at", "-id"]
         indexes = [
+            # The order of sending, which is also the alphabet's: alert, notice, reminder.
             models.Index(
-                fields=["category", "due_on", "id"],
+                F("category"),
+                F("due_on").asc(nulls_first=True),
+                F("id"),
                 name="mail_waiting",
                 condition=Q(state__in=["planned", "claimed"]),
             ),

@@ -9,11 +9,16 @@ from outbox.models import Mail
 
 @dataclass(frozen=True)
 class Rendered:
-    """A mail ready to go."""
+    """
+    A mail ready to go.
+
+    :ivar recipient: the address of this moment, where it may have changed since the mail was planned.
+    """
 
     subject: str
     text: str
     html: str
+    recipient: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,10 @@ class Renderer(Protocol):
     """What an app registers for its kind of mail."""
 
     def render(self, mails: Sequence[Mail]) -> Mapping[int, Rendered | Withdrawn]:
-        """Write these mails, by primary key, from the state of this moment; a few queries for all of them."""
+        """Write these mails, by primary key, from the state of this moment; a few queries for all of them.
+
+        It may be called again for the same mails: a run that was killed starts over.
+        """
 
     def settled(self, mail: Mail) -> None:
         """Take note that the mail was sent, withdrawn or refused; in the same transaction as its row."""

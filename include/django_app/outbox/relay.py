@@ -2,11 +2,12 @@
 
 import smtplib
 from email.utils import formatdate
-from typing import cast
+from typing import NoReturn, cast
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.smtp import EmailBackend
+from django.core.mail.message import sanitize_address
 
 from outbox.models import Mail
 from outbox.registry import Rendered
@@ -21,6 +22,14 @@ class Deferred(Exception):
     """The relay may take this mail later (4xx)."""
 
 
+class HungUp(ConnectionError):
+    """The connection ended in the middle of this mail; a new one may do better."""
+
+
+class Away(ConnectionError):
+    """The relay can't be reached, or takes nothing from us at all."""
+
+
 _backend: EmailBackend | None = None
 
 
@@ -30,24 +39,39 @@ def deliver(mail: Mail, content: Rendered) -> None:
 
     :raises Refused: this mail is refused for good.
     :raises Deferred: this mail must wait.
-    :raises OSError: the relay is away (``smtplib``'s connection errors are OSErrors).
+    :raises HungUp: unknown what became of it; it keeps its Message-ID.
+    :raises Away: nothing can be sent now.
     """
+    try:
+        recipient = sanitize_address(mail.recipient, "ascii")
+        message = _bytes(mail, content)
+    except ValueError as error:
+        # An address from an import that no header can hold: line breaks, letters outside ASCII.
+        raise Refused(f"not a mail address: {error}") from error
     smtp = _connected()
     try:
-        smtp.sendmail(settings.DEFAULT_FROM_EMAIL, [mail.recipient], _bytes(mail, content))
+        smtp.sendmail(settings.DEFAULT_FROM_EMAIL, [recipient], message)
     except smtplib.SMTPRecipientsRefused as error:
         ((code, reason),) = error.recipients.values()
         _judge(code, reason)
+    except smtplib.SMTPSenderRefused as error:
+        # It speaks of our own address, and would say the same of every mail.
+        raise Away(f"{error.smtp_code} {_text(error.smtp_error)}") from error
     except smtplib.SMTPResponseException as error:
         _judge(error.smtp_code, error.smtp_error)
+    except OSError as error:  # smtplib's own errors are OSErrors
+        raise HungUp(f"{type(error).__name__}: {error}") from error
 
 
-def _judge(code: int, reason: bytes | str) -> None:
-    text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-    if code == 421:
-        # The relay is closing the connection: it speaks of itself, not of this mail.
-        raise smtplib.SMTPServerDisconnected(f"421 {text}")
-    raise (Refused if code >= 500 else Deferred)(f"{code} {text}")
+def _judge(code: int, reason: bytes | str) -> NoReturn:
+    answer = f"{code} {_text(reason)}"
+    if code == 421:  # The relay is closing the connection: it speaks of itself, not of this mail.
+        raise HungUp(answer)
+    raise (Refused if code >= 500 else Deferred)(answer)
+
+
+def _text(reason: bytes | str) -> str:
+    return reason.decode(errors="replace") if isinstance(reason, bytes) else reason
 
 
 def close() -> None:
@@ -59,13 +83,14 @@ def close() -> None:
 
 
 def _connected() -> smtplib.SMTP:
-    """Return the open connection, or open one: a relay that hung up has left no socket."""
+    """Return the open connection, or open one."""
     global _backend
-    if _backend is not None and _backend.connection is not None and _backend.connection.sock is None:
-        close()
     if _backend is None:
         backend = EmailBackend()
-        backend.open()
+        try:
+            backend.open()
+        except OSError as error:
+            raise Away(f"{type(error).__name__}: {error}") from error
         _backend = backend
     return cast("smtplib.SMTP", _backend.connection)
 

@@ -1,12 +1,14 @@
 """Putting mails into the outbox: once per key, in the caller's transaction."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db import connection
 from django.utils import timezone
 
 from outbox.models import Mail
@@ -71,3 +73,45 @@ def queue_mails(mails: Sequence[Mail]) -> int:
     new = [mail for mail in mails if mail.key not in before]
     Mail.objects.bulk_create(new, batch_size=2_000, ignore_conflicts=True)
     return len(new)
+
+
+# Read with the columns key, recipient, reference and due_on; Postgres makes the Message-IDs.
+_QUEUE_SELECTED = """
+    INSERT INTO outbox_mail (key, kind, category, recipient, reference, due_on, message_id,
+                             subject, text, html, state, attempts, error, not_before, created_at)
+    SELECT picked.key, %(kind)s, %(category)s, picked.recipient, picked.reference, picked.due_on,
+           '<' || replace(gen_random_uuid()::text, '-', '') || '@' || %(origin)s || '>',
+           '', '', '', 'planned', 0, '', %(now)s, %(now)s
+      FROM ({selected}) picked
+     ORDER BY picked.due_on, picked.key
+    ON CONFLICT (key) DO NOTHING
+"""
+
+
+def queue_selected(*, kind: str, category: str, selected: str, parameters: Mapping[str, Any]) -> int:
+    """
+    Store one mail for each row of a query, in one statement; its text is made when it is sent.
+
+    :param selected: SQL that selects ``key``, ``recipient``, ``reference`` and ``due_on``.
+    :param parameters: the query's own, by name.
+    :returns: how many are new.
+    """
+    own: dict[str, Any] = {
+        "kind": kind,
+        "category": category,
+        "origin": settings.AUDIT_ORIGIN,
+        "now": timezone.now(),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUE_SELECTED.format(selected=selected), {**parameters, **own})
+        return int(cursor.rowcount)
+
+
+def hold_planned(*, kind: str) -> None:
+    """Keep the sender off this kind's planned mails until the caller's transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM outbox_mail WHERE kind = %s AND state = 'planned' "
+            "ORDER BY id FOR UPDATE) held",
+            [kind],
+        )

@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from operations.commands import OperationCommand
-from outbox.sending import SendReport, send_due
+from operations.outbox_services import outbox_send
+from outbox.reports import SendReport
 
 
 class Command(OperationCommand):
     help = "Send the mails that are waiting, within the relay's hourly budget."
 
     def operate(self, *, as_of: datetime, dry_run: bool, **_: Any) -> SendReport:
-        return send_due(dry_run=dry_run)
+        return outbox_send(dry_run=dry_run)
