@@ -42,7 +42,8 @@ def database_url(stack: Stack, role: str, database: str, scheme: str = "postgres
 
 def _base(stack: Stack) -> dict[str, str]:
     ports = {name: str(port) for name, port in stack.ports.items()}
-    return {**ports, "PYTHONUNBUFFERED": "1"}
+    # SPT_NOENV: Airflow rewrites its processes' titles, and must leave our mark in their environment alone.
+    return {**ports, "PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
 
 
 def _django(stack: Stack) -> dict[str, str]:

@@ -7,6 +7,7 @@ All of it reads one snapshot, so entries appended meanwhile neither disturb nor 
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from audit.completeness import AuditFinding, run_checks
-from audit.record import FIELDS, GENESIS, netstring, prefix
+from audit.record import FIELDS, GENESIS, microseconds, netstring, prefix
 
 Row = tuple[Any, ...]
 
@@ -169,3 +170,15 @@ class _Walk:
             findings_total=self._total,
             findings=tuple(self._kept),
         )
+
+
+def verify_until(*, at: datetime) -> AuditReport:
+    """
+    Verify the entries written before an instant, from the first one on.
+
+    :param at: aware; entries of this instant and later are left out.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT max(sequence) FROM audit_auditentry WHERE at_us < %s", [microseconds(at)])
+        (last,) = cursor.fetchone()
+    return verify_trail(to_sequence=last or 0, with_business=False)

@@ -9,7 +9,8 @@ from django.utils.html import format_html, format_html_join
 from audit.verification import AuditReport, verify_trail
 from operations.outcomes import Finding, UsageRefused
 from outbox.models import Mail
-from outbox.sending import RelayUnavailable, send_due
+from outbox.reports import RelayUnavailable
+from outbox.sending import send_due
 from outbox.services import queue_mail
 
 

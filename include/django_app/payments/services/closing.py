@@ -13,7 +13,8 @@ from audit.services import append_entries
 from config.failpoints import failpoint
 from operations.outcomes import BadRow
 from outbox.models import Mail
-from outbox.sending import RelayUnavailable, send_due
+from outbox.reports import RelayUnavailable
+from outbox.sending import send_due
 from outbox.services import queue_mails
 from payments import entries
 from payments.models import CashSession
