@@ -7,6 +7,7 @@ from django.utils import timezone
 REMINDERS_BEFORE = (30, 7)
 FIRST_AFTER = 7
 EVERY_AFTER = 30
+EXPIRING = "expiring"
 
 
 def local_day(at: datetime) -> date:
@@ -38,3 +39,24 @@ def stages(*, first_circulation_on: date, fiscal_year: int) -> list[tuple[str, d
     offsets = (0, FIRST_AFTER, *range(EVERY_AFTER, 366, EVERY_AFTER))
     days += [(f"due+{offset}", due + timedelta(days=offset)) for offset in offsets]
     return [(stage, day) for stage, day in days if day <= date(fiscal_year, 12, 31)]
+
+
+def latest_stage(*, first_circulation_on: date, fiscal_year: int, day: date) -> tuple[str, date] | None:
+    """The last stage of an unpaid year that has come by ``day``; the SQL of the planning says the same."""
+    come = [
+        each
+        for each in stages(first_circulation_on=first_circulation_on, fiscal_year=fiscal_year)
+        if each[1] <= day
+    ]
+    return come[-1] if come else None
+
+
+def next_stage_on(*, stage: str, due: date) -> date | None:
+    """The day of the stage that follows, if the fiscal year has one."""
+    if stage == EXPIRING:
+        return date(due.year, 1, 1)
+    offset = int(stage.removeprefix("due"))
+    days = (*(-days for days in REMINDERS_BEFORE), 0, FIRST_AFTER, EVERY_AFTER)
+    following = next((each for each in days if each > offset), offset + EVERY_AFTER)
+    day = due + timedelta(days=following)
+    return day if day.year == due.year else None
