@@ -14,7 +14,6 @@ from deploy.embedded.stack import Stack, StackError
 # Unpausing makes a run of a DAG whose last scheduled instant has passed; the scheduler needs a moment.
 RUN_APPEARS_S = 12
 RUN_ENDS_S = 180
-LONGEST_FIGURES = 70
 
 
 def catalogue(stack: Stack) -> dict[str, Any]:
@@ -96,18 +95,10 @@ def _row(stack: Stack, api: AirflowApi, name: str, run: dict[str, Any]) -> tuple
     if run["state"] != "success":
         figures = f"see {stack.var}/airflow/logs/dag_id={name}"
     else:
-        figures = _figures(api.result(name, run["dag_run_id"]).get("report", {}))
+        report = api.result(name, run["dag_run_id"]).get("report", {})
+        wanted = catalogue(stack)["operations"][name]["figures"]
+        figures = ", ".join(f"{key} {report.get(key)}" for key in wanted)
     return name, run["dag_run_id"][:40], run["state"], seconds, figures
-
-
-def _figures(report: dict[str, Any]) -> str:
-    """The report's plain figures, as many as fit."""
-    shown = ", ".join(
-        f"{key} {value}"
-        for key, value in report.items()
-        if isinstance(value, int | str) and value not in ("", False)
-    )
-    return shown if len(shown) <= LONGEST_FIGURES else f"{shown[:LONGEST_FIGURES]}…"
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:

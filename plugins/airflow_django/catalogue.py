@@ -31,6 +31,7 @@ class Operation:
     :ivar schedule: cron, in ``timezone``.
     :ivar interval: ``"month"`` where a run covers the month before, else empty: it stands for an instant.
     :ivar run_types: of ``scheduled``, ``manual``, ``backfill``.
+    :ivar figures: the keys of its report that a person wants to see first.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Operation:
     run_types: tuple[str, ...]
     interval: str = ""
     first_run: bool = False
+    figures: tuple[str, ...] = ()
 
 
 def load_operation(file: str) -> Operation:
@@ -95,6 +97,7 @@ def _operation(path: Path, name: str, table: dict[str, Any]) -> Operation:
             values[field] = duration(values[field])
         values["start_date"] = date.fromisoformat(values["start_date"])
         values["run_types"] = tuple(values["run_types"])
+        values["figures"] = tuple(values.get("figures", ()))
         return Operation(name=name, **values)
     except KeyError as error:
         raise CatalogueError(f"{where}: the field {error} is missing") from None

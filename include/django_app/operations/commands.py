@@ -187,15 +187,9 @@ class OperationCommand(BaseCommand):
             return UNEXPECTED, f"{type(error).__name__}: {error}", {}
 
 
-_DJANGO_OPTIONS = {
-    "verbosity",
-    "settings",
-    "pythonpath",
-    "traceback",
-    "no_color",
-    "force_color",
-    "skip_checks",
-}
+# What BaseCommand and call_command put beside an operation's own options.
+_OWN_OPTIONS_OF_DJANGO = "verbosity settings pythonpath traceback no_color force_color skip_checks"
+_DJANGO_OPTIONS = frozenset([*_OWN_OPTIONS_OF_DJANGO.split(), "stdout", "stderr"])
 
 
 def _json_safe(value: dict[str, Any]) -> dict[str, Any]:
