@@ -16,18 +16,30 @@ class Relay:
     """
     A relay on a free port of 127.0.0.1.
 
+    :ivar at_sender: called with our own address at MAIL FROM.
     :ivar at_recipient: called with the address at RCPT; returns an answer such as ``"550 no"`` or ``None``.
     :ivar at_data: the same at the end of the message.
     """
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.at_sender: Answer = lambda _: None
         self.at_recipient: Answer = lambda _: None
         self.at_data: Answer = lambda _: None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+
+    async def handle_MAIL(  # noqa: N802  (aiosmtpd's name)
+        self, server: Any, session: Any, envelope: Any, address: str, mail_options: list[str]
+    ) -> str:
+        answer = self.at_sender(address)
+        if answer:
+            return answer
+        envelope.mail_from = address
+        envelope.mail_options.extend(mail_options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802  (aiosmtpd's name)
         self, server: Any, session: Any, envelope: Any, address: str, rcpt_options: list[str]

@@ -43,7 +43,7 @@ def deliver(mail: Mail, content: Rendered) -> None:
     :raises Away: nothing can be sent now.
     """
     try:
-        recipient = sanitize_address(mail.recipient, "ascii")
+        recipient = _envelope_address(mail.recipient)
         message = _bytes(mail, content)
     except ValueError as error:
         # An address from an import that no header can hold: line breaks, letters outside ASCII.
@@ -61,6 +61,13 @@ def deliver(mail: Mail, content: Rendered) -> None:
         _judge(error.smtp_code, error.smtp_error)
     except OSError as error:  # smtplib's own errors are OSErrors
         raise HungUp(f"{type(error).__name__}: {error}") from error
+
+
+def _envelope_address(address: str) -> str:
+    """Write an address as SMTP takes it: domains of any script, ASCII before the ``@``."""
+    if not address.rpartition("@")[0].isascii():
+        raise ValueError("letters outside ASCII before the @")
+    return sanitize_address(address, "ascii")
 
 
 def _judge(code: int, reason: bytes | str) -> NoReturn:
