@@ -10,10 +10,9 @@ import redis
 
 from deploy.embedded import postgres, supervisor
 from deploy.embedded.airflow_api import AirflowApi
-from deploy.embedded.down import processes
 from deploy.embedded.secrets import secret
 from deploy.embedded.stack import Stack, StackError
-from deploy.embedded.up import _site_answers as site_answers
+from deploy.embedded.up import site_answers
 
 
 def status(stack: Stack) -> bool:
@@ -26,7 +25,7 @@ def status(stack: Stack) -> bool:
     if known is None:
         print(f"The stack in {stack.var} is not running: `make up` starts it.")
         return False
-    health, memory = _health(stack), _memory(stack, known)
+    health, memory = _health(stack), _memory(known)
     print(f"{'program':<14}{'state':<10}{'healthy':<9}{'MB (PSS)':>9}  pid")
     for name in supervisor.PROGRAMS:
         info = known[name]
@@ -72,16 +71,15 @@ def _mail_answers(stack: Stack) -> bool:
         return False
 
 
-def _memory(stack: Stack, known: dict[str, Any]) -> dict[str, float]:
+def _memory(known: dict[str, Any]) -> dict[str, float]:
     """Megabytes of each program with its children: the share of shared pages counted once (PSS)."""
-    owners = {info["pid"]: name for name, info in known.items() if info["pid"]}
     total: dict[str, float] = defaultdict(float)
-    for each in processes(stack):
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            line = [each.pid, *(parent.pid for parent in each.parents())]
-            name = next((owners[pid] for pid in line if pid in owners), None)
-            if name:
-                total[name] += _megabytes(each)
+    for name, info in known.items():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(info["pid"]) if info["pid"] else None
+            for each in [process, *process.children(recursive=True)] if process else []:
+                with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                    total[name] += _megabytes(each)
     return total
 
 

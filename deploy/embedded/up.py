@@ -52,7 +52,7 @@ def up(stack: Stack, *, first_run: bool) -> bool:
     wait_for_dags(stack, api)
     unpause_all(stack, api)
     supervisor.wait_until(
-        lambda: _site_answers(stack), 60, f"The site doesn't answer: see {stack.logs}/django.log"
+        lambda: site_answers(stack), 60, f"The site doesn't answer: see {stack.logs}/django.log"
     )
     _print_doors(stack)
     if not first_run:
@@ -169,7 +169,8 @@ def _wait_for_airflow(stack: Stack, api: AirflowApi) -> None:
     supervisor.wait_until(healthy, HEALTHY_WITHIN_S, f"Airflow isn't healthy: see the logs in {stack.logs}")
 
 
-def _site_answers(stack: Stack) -> bool:
+def site_answers(stack: Stack) -> bool:
+    """Say whether the site shows its log-in page."""
     try:
         with urllib.request.urlopen(f"{stack.site_url}/admin/login/", timeout=5) as answer:  # noqa: S310
             return bool(answer.status == 200)

@@ -132,6 +132,13 @@ class RunningStack:
             cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
+    def superuser(self, statement: str) -> None:
+        """Do to the server what only its administrator can."""
+        password = (self.folder / "var" / "secrets" / "postgres-postgres").read_text()
+        url = f"postgresql://postgres:{password}@127.0.0.1:{self.settings['POSTGRES_PORT']}/postgres"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
     def mails(self) -> list[EmailMessage]:
         """Every mail that arrived, oldest first."""
         return [

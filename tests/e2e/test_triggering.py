@@ -36,7 +36,9 @@ def test_triggered_without_conf_it_succeeds_and_is_in_the_ledger(stack: RunningS
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_triggered_with_conf_it_is_a_dry_run_of_that_instant(stack: RunningStack, operation: str) -> None:
-    conf = {"dry_run": True, "as_of": "2026-10-05T12:00:00+03:00"}
+    conf: dict[str, object] = {"dry_run": True, "as_of": "2026-10-05T12:00:00+03:00"}
+    if operation == "generate_commission_report":
+        conf["month"] = "2026-09"
 
     stack.trigger(operation, f"dry-{operation}", conf)
 

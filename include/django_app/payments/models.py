@@ -83,6 +83,13 @@ class CashSession(models.Model):
     class Meta:
         verbose_name = _("cash session")
         verbose_name_plural = _("cash sessions")
+        permissions = [
+            ("open_session", _("may open a cash session")),
+            ("close_session", _("may close a cash session")),
+            ("count_session", _("may count a cash session")),
+            ("reconcile_session", _("may reconcile a cash session")),
+            ("supervise_sessions", _("is a supervisor of cash sessions")),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["agent"], condition=Q(status="open"), name="one_open_session_per_agent"
@@ -155,6 +162,12 @@ class CashTransaction(models.Model):
     class Meta:
         verbose_name = _("cash transaction")
         verbose_name_plural = _("cash transactions")
+        permissions = [
+            ("post_transaction", _("may take a payment")),
+            ("approve_transaction", _("may approve or reject a large payment")),
+            ("void_transaction", _("may void a payment")),
+            ("pay_commission", _("may record that a commission was paid")),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="transaction_change_is_tendered_minus_tax", condition=Q(tendered=F("tax") + F("change"))
