@@ -262,13 +262,19 @@ def test_the_state_of_a_year_is_paid_pending_or_unpaid() -> None:
     }
 
 
-def test_arrears_are_the_unpaid_years_since_first_circulation_at_each_years_tax() -> None:
-    vehicle = factories.vehicle(first_circulation_on=date(2019, 6, 15))
-    for year, status in ((2020, "paid"), (2022, "pending"), (2023, "cancelled"), (2024, "paid")):
-        factories.paid(vehicle, year, status=status)
+def test_arrears_are_the_unpaid_ones_of_the_last_three_years_at_each_years_tax() -> None:
+    vehicle = factories.vehicle(first_circulation_on=date(2018, 6, 15))
+    factories.paid(vehicle, 2024, status="cancelled")
 
-    owed = arrears(vehicles=[vehicle], before=2026)
+    assert arrears(vehicles=[vehicle], before=2026) == {
+        vehicle.pk: [(2023, 30_000), (2024, 30_000), (2025, 55_000)]
+    }
 
-    assert owed == {vehicle.pk: [(2019, 30_000), (2021, 30_000), (2023, 30_000), (2025, 30_000)]}
-    vehicle.first_circulation_on = date(2018, 6, 15)
-    assert arrears(vehicles=[vehicle], before=2026)[vehicle.pk][-1] == (2025, 55_000)
+
+def test_paid_and_pending_years_and_those_before_first_circulation_are_no_arrears() -> None:
+    vehicle = factories.vehicle(first_circulation_on=date(2024, 6, 15))
+    settled = factories.vehicle(first_circulation_on=date(2020, 6, 15))
+    for year, status in ((2023, "paid"), (2024, "pending"), (2025, "paid")):
+        factories.paid(settled, year, status=status)
+
+    assert arrears(vehicles=[vehicle, settled], before=2026) == {vehicle.pk: [(2024, 30_000), (2025, 30_000)]}

@@ -347,9 +347,11 @@ def dry(as_of: datetime) -> ReminderReport:
 
 
 def test_the_report_counts_the_arrears_of_what_it_planned(relay: Relay) -> None:
-    vehicle = factories.vehicle(first_circulation_on=date(2022, 6, 15))
-    factories.paid(vehicle, 2023)
-    factories.paid(vehicle, 2024, status="cancelled")
+    old = factories.vehicle(first_circulation_on=date(2012, 6, 15))
+    factories.paid(old, 2022)
+    factories.paid(old, 2023)
+    factories.paid(old, 2024, status="cancelled")
+    factories.vehicle(first_circulation_on=date(2025, 6, 15))
 
     run("2026-01-24")
 

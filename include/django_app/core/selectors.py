@@ -10,6 +10,9 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from core.models import Owner, Reminder, TaxPayment, Vehicle
 from core.tariff import EXEMPT, tax_due
 
+# Unpaid years before the one in force that mails and reports look at; older ones are the tax office's.
+ARREARS_YEARS = 3
+
 
 class PaymentState(StrEnum):
     """Where a vehicle's tax of one year stands; one that awaits approval is neither paid nor unpaid."""
@@ -38,15 +41,17 @@ def arrears(*, vehicles: Collection[Vehicle], before: int) -> dict[int, list[tup
     The unpaid years before a fiscal year, with their tax in ariary, oldest first, per vehicle that has any.
 
     A vehicle owes from the year of its first circulation on; a year awaiting approval is not in arrears.
+    The last three years count.
     """
     settled: dict[int, set[int]] = defaultdict(set)
-    payments = _standing().filter(vehicle__in=vehicles, fiscal_year__lt=before)
+    oldest = before - ARREARS_YEARS
+    payments = _standing().filter(vehicle__in=vehicles, fiscal_year__range=(oldest, before - 1))
     for vehicle_id, year in payments.values_list("vehicle_id", "fiscal_year"):
         settled[vehicle_id].add(year)
     owed = {
         vehicle.pk: [
             (year, tax)
-            for year in range(vehicle.first_circulation_on.year, before)
+            for year in range(max(vehicle.first_circulation_on.year, oldest), before)
             if year not in settled[vehicle.pk] and (tax := tax_due(vehicle=vehicle, fiscal_year=year))
         ]
         for vehicle in vehicles
@@ -97,12 +102,12 @@ def arrears_years(*, planned_at: datetime, fiscal_year: int) -> int:
         Exists(planned.filter(vehicle=OuterRef("pk"))), first_circulation_on__year__lt=fiscal_year
     )
     years = sum(
-        (fiscal_year - year) * number
+        min(fiscal_year - year, ARREARS_YEARS) * number
         for year, number in vehicles.values_list("first_circulation_on__year").annotate(Count("pk"))
     )
     settled = _standing().filter(
         Exists(planned.filter(vehicle=OuterRef("vehicle"))),
-        fiscal_year__lt=fiscal_year,
+        fiscal_year__range=(fiscal_year - ARREARS_YEARS, fiscal_year - 1),
         fiscal_year__gte=F("vehicle__first_circulation_on__year"),
     )
     return int(years) - settled.count()
