@@ -17,6 +17,14 @@ from tests import factories
 from tests.database import contents
 from tests.smtp import Relay, body
 
+POISON = """
+    CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.id = {pk} THEN RAISE EXCEPTION 'poison' USING ERRCODE = 'check_violation'; END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER poison BEFORE UPDATE ON payments_cashsession FOR EACH ROW EXECUTE FUNCTION poison()
+"""
 NOON = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 
 
@@ -127,11 +135,7 @@ def test_one_poisonous_session_is_named_and_the_others_are_closed(relay: Relay) 
     good = [factories.open_session(opened_at=NOON - timedelta(hours=20)) for _ in range(3)]
     bad = factories.open_session(opened_at=NOON - timedelta(hours=21))
     with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN IF NEW.id = {bad.pk} THEN RAISE EXCEPTION 'poison' USING ERRCODE = 'check_violation'; END IF; RETURN NEW; END $$;"
-            "CREATE TRIGGER poison BEFORE UPDATE ON payments_cashsession FOR EACH ROW EXECUTE FUNCTION poison()"
-        )
+        cursor.execute(POISON.format(pk=bad.pk))
     try:
         with pytest.raises(CommandError) as outcome:
             _close()
