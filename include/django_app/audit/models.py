@@ -29,7 +29,7 @@ class AuditEntry(models.Model):
     subject_id = models.TextField(_("subject"))
     payload = models.TextField(_("payload"))
     previous_hash = models.BinaryField(_("previous hash"), unique=True)
-    entry_hash = models.BinaryField(_("entry hash"), unique=True)
+    entry_hash = models.BinaryField(_("entry hash"))
 
     class Meta:
         verbose_name = _("audit entry")

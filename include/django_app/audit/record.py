@@ -8,6 +8,7 @@ no two different records have the same bytes; NULL is ``-1:,`` and differs from 
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,18 +62,38 @@ def canonical_json(payload: dict[str, Any]) -> str:
 
     :raises PayloadRefused: a float, an integer of 2**53 or more, a key that isn't ASCII, another type.
     """
-    return json.dumps(
-        _canonical(payload, "payload"),
-        sort_keys=True,
-        ensure_ascii=False,
-        separators=(",", ":"),
-        allow_nan=False,
-    )
+    if not isinstance(payload, dict):
+        raise PayloadRefused(f"payload: {type(payload).__name__} is not an object")
+    return _written(_canonical(payload, "payload"))
+
+
+def is_canonical(text: str) -> bool:
+    """Say whether a stored payload is in the only form that :func:`canonical_json` writes."""
+    try:
+        value = _DECODER.decode(text)
+        if _DOUBTFUL.search(text) or not text.isascii():
+            return canonical_json(value) == text
+        return isinstance(value, dict) and _written(value) == text
+    except (ValueError, RecursionError):
+        return False
+
+
+def _refuse(text: str) -> None:
+    raise PayloadRefused(f"payload: {text} has no canonical form")
+
+
+# Made once: json.dumps and json.loads with arguments make one for each call.
+_written = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+).encode
+_DECODER = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse)
+# What may be an integer of 2**53 or more, an escaped control character or a lone surrogate.
+_DOUBTFUL = re.compile(r"[0-9]{17}|9[0-9]{15}|\\u")
 
 
 def _canonical(value: Any, where: str) -> Any:
     if isinstance(value, str):
-        return _text(value, where)
+        return value if value.isascii() and "\x00" not in value else _text(value, where)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

@@ -13,13 +13,15 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from audit.completeness import AuditFinding, run_checks
-from audit.record import FIELDS, GENESIS, microseconds, netstring, prefix
+from audit.record import FIELDS, GENESIS, is_canonical, microseconds, netstring, prefix
+from config.failpoints import failpoint
 
 Row = tuple[Any, ...]
 
-FETCH_ROWS = 5_000
+FETCH_ROWS = 2_000
 # A rewritten trail has as many findings as entries; a person needs the first.
 FINDINGS_KEPT = 100
 
@@ -54,7 +56,7 @@ def verify_trail(
     *, from_sequence: int = 1, to_sequence: int | None = None, with_business: bool = True
 ) -> AuditReport:
     """
-    Verify the entries of a range, by default the whole trail.
+    Verify the entries of a range, by default the whole trail; the head is compared whatever the range.
 
     A range that doesn't begin at 1 starts from the entry before it, never from an empty hash.
 
@@ -63,17 +65,17 @@ def verify_trail(
     """
     started = time.monotonic()
     walk = _Walk(settings.AUDIT_ORIGIN)
-    # Inside a caller's transaction (a dry run, a report) the snapshot is the caller's.
+    # Inside a caller's transaction (a dry run, a report) every statement sees a snapshot of its own.
     outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
         if outermost:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         whole = from_sequence == 1 and to_sequence is None
         if from_sequence > 1:
             walk.start_from(_entry_before(cursor, from_sequence), from_sequence)
-        walk.run(_rows(from_sequence, to_sequence))
-        if whole:
-            walk.compare_with_head(_head(cursor))
+        for row in _rows(from_sequence, to_sequence):
+            walk.step(row)
+        walk.add(_head_findings(cursor, rows_hold=walk.sound))
         if whole and with_business:
             walk.add(run_checks(cursor))
     return walk.report(seconds=round(time.monotonic() - started, 3))
@@ -81,28 +83,54 @@ def verify_trail(
 
 def _rows(first: int, last: int | None) -> Iterator[Row]:
     """Stream the rows by a server-side cursor, memory flat whatever the length."""
-    connection.ensure_connection()
     columns = ", ".join((*FIELDS, "previous_hash", "entry_hash"))
-    until = "" if last is None else f" AND sequence <= {int(last)}"
-    with connection.connection.cursor(name="audit_verification") as cursor:
-        cursor.itersize = FETCH_ROWS
-        cursor.execute(
-            f"SELECT {columns} FROM audit_auditentry WHERE sequence >= %s{until} ORDER BY sequence",  # noqa: S608
-            [first],
-        )
-        yield from cursor
+    limits = []
+    if first > 1:  # Where all is asked for, rows below 1 (a forger's) are seen as well.
+        limits.append(f"sequence >= {int(first)}")
+    if last is not None:
+        limits.append(f"sequence <= {int(last)}")
+    where = f"WHERE {' AND '.join(limits)}" if limits else ""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(f"SELECT {columns} FROM audit_auditentry {where} ORDER BY sequence")  # noqa: S608
+        while rows := cursor.fetchmany(FETCH_ROWS):
+            failpoint("audit.verify.rows")
+            yield from rows
 
 
-def _entry_before(cursor: Any, sequence: int) -> tuple[bytes, int] | None:
+def _entry_before(cursor: CursorWrapper, sequence: int) -> tuple[bytes, int] | None:
     cursor.execute("SELECT entry_hash, at_us FROM audit_auditentry WHERE sequence = %s", [sequence - 1])
     row = cursor.fetchone()
     return (bytes(row[0]), row[1]) if row else None
 
 
-def _head(cursor: Any) -> tuple[int, bytes]:
-    cursor.execute("SELECT sequence, entry_hash FROM audit_audithead WHERE id = 1")
+# One statement, so that the head and the last entry come from one snapshot, whoever's transaction this is.
+_HEAD_AND_LAST = """
+    SELECT head.sequence, head.at_us, head.entry_hash, last.sequence, last.at_us, last.entry_hash
+    FROM (VALUES (1)) one (id)
+    LEFT JOIN audit_audithead head ON head.id = one.id
+    LEFT JOIN (SELECT sequence, at_us, entry_hash FROM audit_auditentry
+               ORDER BY sequence DESC LIMIT 1) last ON true
+"""
+
+
+def _head_findings(cursor: CursorWrapper, *, rows_hold: bool) -> Iterator[AuditFinding]:
+    """
+    Compare the head, which every append moves, with the last entry there is.
+
+    :param rows_hold: nothing was found in the rows; else the last one's time may be what was changed there.
+    """
+    cursor.execute(_HEAD_AND_LAST)
     row = cursor.fetchone()
-    return (row[0], bytes(row[1])) if row else (-1, b"")
+    head, last = _position(row[:3], empty="no head"), _position(row[3:], empty=f"0 {GENESIS.hex()}")
+    if head != last:
+        yield AuditFinding(row[3], "head", f"the head's {head}", f"the last entry's {last}")
+    elif rows_hold and row[1] != (row[4] or 0):
+        yield AuditFinding(row[3], "head", f"the head's time {row[1]}", f"the last entry's {row[4] or 0}")
+
+
+def _position(values: Row, *, empty: str) -> str:
+    sequence, _, entry_hash = values
+    return empty if sequence is None else f"{sequence} {bytes(entry_hash).hex()}"
 
 
 class _Walk:
@@ -112,41 +140,47 @@ class _Walk:
         self._prefix = prefix(origin)
         self._previous, self._at_us, self._next = GENESIS, 0, 1
         self._first = self._last = self._count = self._total = 0
+        self._computed = b""
         self._kept: list[AuditFinding] = []
 
     def start_from(self, before: tuple[bytes, int] | None, sequence: int) -> None:
         self._next = sequence
         if before is None:
-            self._find(sequence - 1, "gap", "the entry before the range", "no such entry")
+            self._find(sequence - 1, "gap", f"entry {sequence - 1}, before the range", "no such entry")
         else:
             self._previous, self._at_us = before
 
-    def run(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            self._check(row)
-
-    def _check(self, row: Row) -> None:
+    def step(self, row: Row) -> None:
+        """Check one row in full: every column, and its place after the row before."""
         *body, previous, stored = row
-        sequence, at_us = body[0], body[1]
-        if sequence != self._next:
-            self._find(sequence, "gap", f"sequence {self._next}", f"sequence {sequence}")
-        if previous != self._previous:
-            self._find(sequence, "link", self._previous.hex(), previous.hex())
+        sequence, at_us, payload = body[0], body[1], body[-1]
         computed = sha256(self._prefix + previous + b"".join(map(netstring, body))).digest()
         if computed != stored:
             self._find(sequence, "hash", computed.hex(), stored.hex())
+        if not is_canonical(payload):
+            self._find(sequence, "payload", "canonical JSON", repr(payload[:60]))
+        if sequence != self._next:
+            self._find_order(sequence)
+        if previous != self._previous:
+            self._find(sequence, "link", self._previous.hex(), previous.hex())
         if at_us < self._at_us:
             self._find(sequence, "time", f"not before {self._at_us}", str(at_us))
         # The stored hash goes on: one edited row is one finding, not one for every later row.
-        self._previous, self._at_us, self._next = stored, at_us, sequence + 1
+        self._previous, self._at_us, self._next, self._computed = stored, at_us, sequence + 1, computed
         self._first, self._last = self._first or sequence, sequence
         self._count += 1
 
-    def compare_with_head(self, head: tuple[int, bytes]) -> None:
-        expected = f"{head[0]} {head[1].hex()}"
-        found = f"{self._last} {self._previous.hex()}"
-        if expected != found:
-            self._find(self._last or None, "head", expected, found)
+    def _find_order(self, sequence: int) -> None:
+        if sequence > self._next:
+            missing = f"{self._next}" if sequence == self._next + 1 else f"{self._next} to {sequence - 1}"
+            self._find(self._next, "gap", f"sequence {missing}", f"{sequence} is next")
+        else:
+            self._find(sequence, "repeated", f"sequence {self._next}", f"sequence {sequence}")
+
+    @property
+    def sound(self) -> bool:
+        """Nothing was found so far."""
+        return self._total == 0
 
     def add(self, findings: Iterable[AuditFinding]) -> None:
         for finding in findings:
@@ -165,7 +199,7 @@ class _Walk:
             entries=self._count,
             first=self._first,
             last=self._last,
-            head_hash=self._previous.hex() if self._count else "",
+            head_hash=self._computed.hex(),
             seconds=seconds,
             findings_total=self._total,
             findings=tuple(self._kept),
@@ -182,3 +216,11 @@ def verify_until(*, at: datetime) -> AuditReport:
         cursor.execute("SELECT max(sequence) FROM audit_auditentry WHERE at_us < %s", [microseconds(at)])
         (last,) = cursor.fetchone()
     return verify_trail(to_sequence=last or 0, with_business=False)
+
+
+def length() -> int:
+    """Return how many entries there should be: the head's sequence, or the last entry's if it is higher."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HEAD_AND_LAST)
+        row = cursor.fetchone()
+    return max(row[0] or 0, row[3] or 0)
