@@ -6,8 +6,7 @@ month; missed months are made good by a backfill, or one by one with `month` in 
 `manage.py generate_commission_report --month YYYY-MM [--as-of INSTANT] [--dry-run]`
 
 ## Writes
-The month's report (a new revision only when the figures differ), its files, an audit entry, one mail to
-finance.
+The month's report (a new revision only when figures differ), its file, an audit entry, a mail to finance.
 
 ## Safe to re-run
 Yes: the same figures make nothing new and mail nobody.
@@ -24,19 +23,18 @@ from airflow_django import (
     common_params,
     dag_arguments,
     load_operation,
+    month_param,
     schedule_of,
     task_arguments,
 )
-from airflow_django.dag import month_param
 
 operation = load_operation(__file__)
-params = {"month": month_param(), **common_params()}
 
 with DAG(
     **dag_arguments(operation, doc=__doc__),
     schedule=schedule_of(operation),
     catchup=False,
     max_active_runs=1,
-    params=params,
+    params={"month": month_param(), **common_params()},
 ):
     DjangoCommandOperator(**task_arguments(operation))

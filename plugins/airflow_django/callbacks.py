@@ -68,7 +68,7 @@ def _incident(context: Any, *, cause: str, try_number: int | None) -> Incident:
     run_id = context["run_id"]
     known = {name: getattr(run, name, None) for name in ("conf", "run_after", "data_interval_start")}
     timetable = dag.timetable
-    zone = str(getattr(timetable, "timezone", None) or getattr(timetable, "_timezone", None) or "UTC")
+    zone = str(getattr(timetable, "timezone", None) or "UTC")
     interval = next((getattr(task, "interval_option", None) or "" for task in dag.tasks), "")
     return Incident(
         headline="FAILED",

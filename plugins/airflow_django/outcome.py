@@ -13,6 +13,8 @@ other  crashed                        retried
 ====== ============================== =========================
 """
 
+from functools import cache
+
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowException
 
@@ -45,6 +47,7 @@ def failure(message: str, exit_code: int) -> CommandFailed:
     return kind(message or f"The command left with {exit_code}.", exit_code)
 
 
+@cache
 def retry_policy() -> ExceptionRetryPolicy:
     """Fail at once what needs a person; the task's retries and back-off are for everything else."""
     rule = RetryRule(
