@@ -8,6 +8,7 @@ codes of :mod:`operations.outcomes`.
 
 import dataclasses
 import json
+import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from datetime import datetime
@@ -50,6 +51,9 @@ class _ContractParser(CommandParser):
     """Django leaves with 2 (or 1) on a wrong option; the contract says 64."""
 
     def error(self, message: str) -> NoReturn:
+        if self.called_from_command_line:
+            self.print_usage(sys.stderr)
+            self.exit(USAGE, f"{self.prog}: error: {message}\n")
         raise CommandError(f"Error: {message}", returncode=USAGE)
 
 
