@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from typing import Any
 
 from django.conf import settings
@@ -55,10 +55,17 @@ def append_entries(entries: Iterable[NewEntry], *, at: Sequence[datetime] | None
     :raises audit.record.PayloadRefused: a payload has no canonical form; nothing was appended.
     """
     new = list(entries)
-    if at is not None and len(at) != len(new):
-        raise ValueError(f"{len(at)} times for {len(new)} entries")
+    if at is not None:
+        _refuse_times(at, len(new))
     _append(new, at)
     return len(new)
+
+
+def _refuse_times(at: Sequence[datetime], entries: int) -> None:
+    if len(at) != entries:
+        raise ValueError(f"{len(at)} times for {entries} entries")
+    if any(later < earlier for earlier, later in pairwise(at)):
+        raise ValueError("the times decrease")
 
 
 def _append(new: Sequence[NewEntry], at: Sequence[datetime] | None) -> Row | None:
