@@ -47,9 +47,10 @@ test: .venv ## every test: units on real servers, DAG policies, end to end on a 
 	$(BIN)/pytest -q
 
 .PHONY: docs
-docs: .venv ## write the generated pages of docs/
+docs: .venv ## write what is generated: docs/dags.md and requirements.txt
 	$(BIN)/python docs/generate_dags.py
+	$(BIN)/uv export --frozen --no-default-groups --no-header --no-annotate --quiet --output-file requirements.txt
 
 .PHONY: bench-parse
 bench-parse: .venv ## parse all DAG files beside as many trivial ones
-	$(BIN)/python tests/bench/parse.py
+	@$(BIN)/python tests/bench/parse.py
