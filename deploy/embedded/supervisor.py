@@ -8,7 +8,8 @@ import sys
 import tempfile
 import time
 import xmlrpc.client
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,14 @@ def start_supervisor(stack: Stack) -> None:
     )
 
 
-def rpc(stack: Stack) -> Any:
-    """The running supervisor's interface."""
+@contextmanager
+def rpc(stack: Stack) -> Iterator[Any]:
+    """The running supervisor's interface, as long as the block lasts."""
     transport = SupervisorTransport(None, None, f"unix://{socket_file(stack)}")
-    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+    try:
+        yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+    finally:
+        transport.close()
 
 
 def state(stack: Stack) -> dict[str, dict[str, Any]] | None:
@@ -147,7 +152,8 @@ def state(stack: Stack) -> dict[str, dict[str, Any]] | None:
     if not socket_file(stack).exists():
         return None
     try:
-        return {each["name"]: each for each in rpc(stack).getAllProcessInfo()}
+        with rpc(stack) as interface:
+            return {each["name"]: each for each in interface.getAllProcessInfo()}
     except (OSError, xmlrpc.client.Error):
         return None
 
@@ -155,17 +161,19 @@ def state(stack: Stack) -> dict[str, dict[str, Any]] | None:
 def start_programs(stack: Stack, names: Iterable[str]) -> None:
     """Start the programs that don't run yet, without waiting for them."""
     known = state(stack) or {}
-    for name in names:
-        if known.get(name, {}).get("statename") not in {"RUNNING", "STARTING"}:
-            rpc(stack).startProcess(name, False)
+    with rpc(stack) as interface:
+        for name in names:
+            if known.get(name, {}).get("statename") not in {"RUNNING", "STARTING"}:
+                interface.startProcess(name, False)
 
 
 def stop_supervisor(stack: Stack, *, seconds: float = 45) -> None:
     """Ask the supervisor to stop everything and itself, and wait for it."""
     if state(stack) is None:
         return
-    pid = rpc(stack).getPID()
-    rpc(stack).shutdown()
+    with rpc(stack) as interface:
+        pid = interface.getPID()
+        interface.shutdown()
     end = time.monotonic() + seconds
     while time.monotonic() < end and _alive(pid):
         time.sleep(0.2)

@@ -81,6 +81,8 @@ def _write_redis_configuration(stack: Stack) -> None:
         f"dir {stack.var / 'redis'}",
         "appendonly yes",
         "daemonize no",
+        # A rewritten title would overwrite our mark in its environment.
+        "set-proc-title no",
     )
     write_private(stack.var / "redis" / "redis.conf", "\n".join(lines) + "\n")
 

@@ -57,7 +57,7 @@ def test_every_section_that_the_code_cites_exists() -> None:
 
 
 def test_every_verb_of_the_readme_is_in_the_makefile() -> None:
-    verbs = set(re.findall(r"`?make ([a-z-]+)", (ROOT / "README.md").read_text()))
+    verbs = set(re.findall(r"(?m)(?:^|`)make ([a-z-]+)", (ROOT / "README.md").read_text()))
 
     for verb in verbs:
         assert re.search(rf"(?m)^{verb}:", (ROOT / "Makefile").read_text()), verb

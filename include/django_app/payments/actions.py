@@ -38,9 +38,7 @@ def service_action(
     :param run: called for each selected row, or once with the list of them if ``together``.
     """
 
-    def act(
-        model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]
-    ) -> TemplateResponse | None:
+    def act(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> TemplateResponse | None:
         if not request.user.has_perm(permission):
             model_admin.message_user(request, _("You may not do this."), messages.ERROR)
             return None
