@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from operations.models import OperationRun
 
@@ -23,17 +24,17 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 @admin.register(OperationRun)
 class OperationRunAdmin(ReadOnlyAdmin):
-    list_display = [
-        "operation",
-        "period",
-        "state",
-        "exit_code",
-        "dry_run",
-        "requested_by",
-        "started_at",
-        "finished_at",
-        "try_number",
-    ]
+    list_display = ["operation", "period", "outcome", "requested_by", "started_at", "seconds"]
     list_filter = ["operation", "state", "dry_run"]
     search_fields = ["operation", "period", "dag_run_id", "error"]
     date_hierarchy = "started_at"
+
+    @admin.display(description=_("outcome"), ordering="state")
+    def outcome(self, run: OperationRun) -> str:
+        dry = f", {_('dry run')}" if run.dry_run else ""
+        code = f" ({run.exit_code})" if run.exit_code else ""
+        return f"{run.get_state_display()}{code}{dry}"
+
+    @admin.display(description=_("seconds"))
+    def seconds(self, run: OperationRun) -> str:
+        return f"{(run.finished_at - run.started_at).total_seconds():.1f}" if run.finished_at else ""
