@@ -22,5 +22,8 @@ ENV AIRFLOW_HOME=${APP} \
     TAXOPS_CATALOGUE=${APP}/include/operations.toml \
     TAXOPS_STATIC_ROOT=${APP}/static
 
+# A volume takes over the folder it is mounted on, with its owner: missing, it would be root's.
+RUN mkdir -p logs reports
+
 # What collectstatic reads of the settings has nothing to do with the secrets of a running site.
 RUN DJANGO_SETTINGS_MODULE=config.offline python include/django_app/manage.py collectstatic --no-input

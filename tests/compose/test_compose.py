@@ -68,6 +68,41 @@ def test_every_service_restarts_and_has_a_health_check(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
 
 
+def test_only_init_and_the_server_know_the_owner_of_the_tables() -> None:
+    knowing = {name for name, service in SERVICES.items() if "OWNER" in str(service.get("environment"))}
+
+    assert knowing == {"postgres", "init"}
+
+
+def test_no_secret_is_on_a_command_line() -> None:
+    secret = re.compile(r"\$.*(PASSWORD|SECRET|KEY)")
+
+    for name, service in SERVICES.items():
+        assert not any(secret.search(part) for part in service.get("command", [])), name
+    for script in (ROOT / "deploy/compose").glob("*.sh"):
+        # `printf` is the shell's own and starts no process.
+        text = re.sub(r"printf [^|]*\|", "", script.read_text().replace("\\\n", ""))
+        assert not secret.search(text), script.name
+
+
+def test_the_folders_that_volumes_take_over_are_made_in_the_image() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    made = re.search(r"(?m)^RUN mkdir -p (.+)$", dockerfile)
+
+    mounted = {
+        Path(volume.split(":")[1]).name
+        for volume in COMPOSE["x-application"]["volumes"]
+        if volume.split(":")[0] in COMPOSE["volumes"]
+    }
+
+    assert made is not None
+    assert mounted <= set(made[1].split())
+
+
+def test_no_dag_waits_paused() -> None:
+    assert COMPOSE["x-environment"]["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "False"
+
+
 def test_everything_of_ours_starts_after_the_migrations() -> None:
     ours = [service for service in SERVICES.values() if "build" in service and service["restart"] != "no"]
 
