@@ -10,9 +10,12 @@ HEAD = "# The operations\n\nGenerated from `dags/` and `include/operations.toml`
 ROWS = (
     ("schedule", "schedule"),
     ("finish_within", "finish within"),
+    ("grace", "missed if not started within"),
     ("retries", "retries"),
     ("pool", "pool"),
+    ("queue", "queue"),
     ("owner", "owner"),
+    ("writes", "writes"),
     ("run_types", "may be run as"),
 )
 
