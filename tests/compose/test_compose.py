@@ -68,6 +68,12 @@ def test_every_service_restarts_and_has_a_health_check(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
 
 
+def test_the_database_counts_as_healthy_only_when_others_can_reach_it() -> None:
+    test = SERVICES["postgres"]["healthcheck"]["test"]
+
+    assert test[test.index("-h") + 1] == "127.0.0.1"
+
+
 def test_only_init_and_the_server_know_the_owner_of_the_tables() -> None:
     knowing = {name for name, service in SERVICES.items() if "OWNER" in str(service.get("environment"))}
 
