@@ -3,7 +3,9 @@
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from core.calendar import latest_stage, stages
@@ -241,6 +243,22 @@ def test_the_number_of_statements_does_not_grow_with_the_number_of_vehicles(
 
     with django_assert_num_queries(10):
         assert plan("2026-01-24").planned == 30
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_sender_is_kept_off_every_waiting_mail_while_a_plan_is_made() -> None:
+    factories.vehicle()
+    plan("2026-01-24")
+    options = connection.get_connection_params()
+    wanted = {key: options[key] for key in ("dbname", "user", "host", "port") if key in options}
+
+    with transaction.atomic():
+        assert plan("2026-01-24").planned == 0
+        with (
+            psycopg.connect(**wanted, options="-c lock_timeout=100ms") as other,
+            pytest.raises(psycopg.errors.LockNotAvailable),
+        ):
+            other.execute("SELECT id FROM outbox_mail WHERE state = 'planned' FOR UPDATE")
 
 
 def test_the_state_of_a_year_is_paid_pending_or_unpaid() -> None:

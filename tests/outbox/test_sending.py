@@ -94,6 +94,17 @@ def test_alerts_go_first_then_notices_then_the_nearest_due_date(relay: Relay) ->
     assert subjects(relay) == ["alert", "notice", "sooner", "later"]
 
 
+def test_an_alert_overtakes_a_whole_batch_of_notices_queued_before_it(relay: Relay) -> None:
+    for number in range(51):
+        queue(f"notice{number}")
+    queue("alert", category="alert")
+
+    send_due()
+
+    assert subjects(relay)[0] == "alert"
+    assert len(relay.mails) == 52
+
+
 def test_the_budget_counts_every_mail_of_the_hour_and_keeps_a_share_for_alerts(
     relay: Relay, settings: Any
 ) -> None:
