@@ -1,5 +1,6 @@
 """The compiled catalogues say what the readable ones say; people read the ones, Django the others."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from django.conf import settings
 
-CATALOGUES = sorted(Path(settings.BASE_DIR).glob("*/locale/*/LC_MESSAGES/django.po"))
+CATALOGUES = sorted(Path(settings.BASE_DIR).glob("**/locale/*/LC_MESSAGES/django.po"))
 
 
 def texts(catalogue: Catalog) -> dict[tuple[str, ...], tuple[str, ...]]:
@@ -37,3 +38,16 @@ def test_malagasy_has_every_sentence_of_the_reminder() -> None:
     assert len(texts) >= 14
     assert all(message.string for message in texts)
     assert "Not yet reviewed" in (mails / "locale/mg/LC_MESSAGES/django.po").read_text()
+
+
+@pytest.mark.parametrize("app", ["audit", "core", "operations", "outbox", "payments"])
+def test_french_has_every_label_of_the_site(app: str) -> None:
+    folder = Path(settings.BASE_DIR) / app
+    sources = [file for file in folder.rglob("*.py") if "migrations" not in file.parts]
+    labels = {label for file in sources for label in re.findall(r'\b_\(\s*"([^"]+)"', file.read_text())}
+
+    with (folder / "locale/fr/LC_MESSAGES/django.po").open("rb") as readable:
+        translated = {str(message.id) for message in read_po(readable) if message.string}
+
+    assert labels
+    assert labels <= translated
