@@ -24,8 +24,29 @@ def data_folder(stack: Stack) -> Path:
 
 
 def system_user() -> str | None:
-    """Which other user the server runs as: none, unless we are root."""
+    """Which other user owns the server's data: none, unless we are root."""
     return SYSTEM_USER if os.geteuid() == 0 else None
+
+
+def run_as(stack: Stack) -> tuple[str | None, list[str]]:
+    """
+    Say as whom to start the server's programs, and behind which command.
+
+    Root's own folders are often closed to others (``/root``, a temporary folder). Rather than open them,
+    the server gets the one capability to pass through.
+    """
+    user = system_user()
+    if user is None or not _closed_to_others(PROGRAMS, stack.var):
+        return user, []
+    passing = "-all,+dac_read_search"
+    # Without this bit access(2), by which the server looks for its own programs, forgets the capability.
+    identity = [f"--reuid={user}", f"--regid={user}", "--clear-groups", "--securebits=+no_setuid_fixup"]
+    return None, ["setpriv", *identity, f"--inh-caps={passing}", f"--ambient-caps={passing}", "--"]
+
+
+def _closed_to_others(*places: Path) -> list[Path]:
+    """The folders on the way to these places that others may not enter."""
+    return [each for place in places for each in (place, *place.parents) if not each.stat().st_mode & 0o001]
 
 
 def make_cluster(stack: Stack) -> None:
@@ -38,8 +59,7 @@ def make_cluster(stack: Stack) -> None:
     user = system_user()
     if user:
         _make_user(user)
-        _reachable(PROGRAMS)
-        _reachable(stack.var)
+        _refuse_unreachable(stack)
     if (folder / "PG_VERSION").exists():
         return
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -49,13 +69,15 @@ def make_cluster(stack: Stack) -> None:
     if user:
         _own(folder, user)
         _own(password, user)
+    run_user, behind = run_as(stack)
     arguments = [
+        *behind,
         str(PROGRAMS / "initdb"),
         *("-D", str(folder), "-U", "postgres", "--encoding=UTF8", "--no-locale"),
         *("--auth-host=scram-sha-256", "--auth-local=scram-sha-256", f"--pwfile={password}"),
     ]
     try:
-        made = subprocess.run(arguments, user=user, capture_output=True, text=True, check=False, cwd="/")
+        made = subprocess.run(arguments, user=run_user, capture_output=True, text=True, check=False, cwd="/")
     finally:
         password.unlink()
     if made.returncode:
@@ -82,13 +104,23 @@ def _own(folder: Path, user: str) -> None:
     os.chown(folder, entry.pw_uid, entry.pw_gid)
 
 
-def _reachable(path: Path) -> None:
-    for each in (path, *path.parents):
-        if not each.stat().st_mode & 0o001:
-            raise StackError(
-                f"PostgreSQL runs as the user {SYSTEM_USER}, who may not enter {each}: "
-                "use a folder that others may enter, or don't run this as root."
-            )
+def _refuse_unreachable(stack: Stack) -> None:
+    """Try whether the server's user can start the server at all."""
+    user, behind = run_as(stack)
+    try:
+        subprocess.run(
+            [*behind, str(PROGRAMS / "postgres"), "--version"],
+            user=user,
+            check=True,
+            capture_output=True,
+            cwd="/",
+        )
+    except (OSError, subprocess.CalledProcessError):
+        closed = _closed_to_others(PROGRAMS, stack.var)
+        raise StackError(
+            f"PostgreSQL runs as the user {SYSTEM_USER}, who may not enter {(closed or [PROGRAMS])[0]}: "
+            "use a folder that others may enter, or don't run this as root."
+        ) from None
 
 
 def command(stack: Stack) -> list[str]:
@@ -102,7 +134,7 @@ def command(stack: Stack) -> list[str]:
         "log_min_messages": "warning",
     }
     settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    return [str(PROGRAMS / "postgres"), "-D", str(data_folder(stack)), *settings]
+    return [*run_as(stack)[1], str(PROGRAMS / "postgres"), "-D", str(data_folder(stack)), *settings]
 
 
 def answers(stack: Stack) -> bool:

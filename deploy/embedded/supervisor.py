@@ -94,7 +94,7 @@ serverurl=unix://{socket_file(stack)}
 
 
 def _program(stack: Stack, name: str, command: str) -> str:
-    user = postgres.system_user() if name == "postgres" else None
+    user = postgres.run_as(stack)[0] if name == "postgres" else None
     return f"""
 [program:{name}]
 command={command.replace("%", "%%")}

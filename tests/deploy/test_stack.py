@@ -119,6 +119,18 @@ def test_an_unusable_folder_is_named(tmp_path: Path) -> None:
         Stack(tmp_path / "file" / "var", {}, {}).make_folders()
 
 
+def test_a_folder_closed_to_others_is_no_obstacle_and_stays_closed(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    made = Stack(closed / "var", dict(zip(PORTS, free_ports(len(PORTS)), strict=True)), {})
+    made.make_folders()
+
+    postgres.make_cluster(made)
+
+    assert (made.var / "postgres" / "PG_VERSION").exists()
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
 @pytest.mark.parametrize("port", ["eighty", "0", "65536"])
 def test_what_is_no_port_is_refused_in_one_line(port: str) -> None:
     run = subprocess.run(

@@ -91,8 +91,8 @@ def _who_asked() -> dict[str, Any]:
 def run_finish(*, run: OperationRun, exit_code: int, error: str, report: dict[str, Any]) -> OperationRun:
     """Write the outcome of a run, once: a row that is closed already stays as it is."""
     # The work may have lost the connection; the outcome is written on a new one.
-    if not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()
+    if connection.connection is not None and not connection.in_atomic_block and not connection.is_usable():
+        connection.close()
     run.state = OperationRun.State.SUCCEEDED if exit_code == 0 else OperationRun.State.FAILED
     run.finished_at = timezone.now()
     run.exit_code, run.error, run.report = exit_code, error, report

@@ -49,7 +49,7 @@ class AgentAdmin(ServiceActionsMixin, admin.ModelAdmin):
 @admin.register(CashSession)
 class CashSessionAdmin(ServiceActionsMixin, ReadOnlyAdmin):
     list_display = ["number", "agent", "status", "expected_balance", "counted_balance", "variance", "opened_at", "closed_at"]  # fmt: skip  # noqa: E501
-    list_filter = ["status", "closed_by"]
+    list_filter = ["status"]
     search_fields = ["number", "agent__code", "agent__name"]
     list_select_related = ["agent"]
     date_hierarchy = "opened_at"
