@@ -1,13 +1,13 @@
 """The ledger's services on one database session."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
 
 from operations.services import run_finish, run_lock, run_start
 
-AS_OF = datetime(2026, 3, 10, 9, 0, tzinfo=timezone.utc)
+AS_OF = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 
 
 def _locks_held() -> int:
