@@ -6,17 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from audit.models import AuditEntry
 from operations.models import OperationRun
 from operations.outcomes import too_many_bad_rows
-from operations.services import run_lock
+from operations.services import heartbeat, run_finish, run_lock, run_start
 from payments.models import CashSession
 from tests import factories
 from tests.database import contents
@@ -101,11 +101,54 @@ def test_with_the_database_away_it_is_75() -> None:
     assert "database is not available" in _line(run)["error"]
 
 
-def test_a_missing_setting_is_named() -> None:
-    run = _close(TAXOPS_AUDIT_ORIGIN="")
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("TAXOPS_AUDIT_ORIGIN", ""),
+        ("TAXOPS_DATABASE_URL", "mysql://x@127.0.0.1/none"),
+        ("TAXOPS_MAIL_BUDGET_PER_HOUR", "many"),
+    ],
+)
+def test_a_wrong_setting_is_78_and_named(setting: str, value: str) -> None:
+    run = _close(**{setting: value})
 
-    assert run.returncode != 0
-    assert "TAXOPS_AUDIT_ORIGIN" in run.stderr
+    assert run.returncode == 78
+    assert setting in run.stderr.splitlines()[-1]
+
+
+def test_anything_else_is_1_with_the_traceback_for_people(expired: CashSession) -> None:
+    run = _close(TAXOPS_FAILPOINTS="payments.close.after_batch=raise")
+
+    assert run.returncode == 1
+    assert "Traceback" in run.stderr
+    row = OperationRun.objects.get()
+    assert (row.state, row.exit_code, row.error) == ("failed", 1, "RuntimeError: failpoint")
+    assert (_line(run)["exit_code"], _line(run)["error"]) == (1, "RuntimeError: failpoint")
+
+
+def test_too_many_rows_left_out_are_65_and_named(expired: CashSession) -> None:
+    run = _close(TAXOPS_FAILPOINTS="payments.close.before_commit=raise")
+
+    assert run.returncode == 65
+    row = OperationRun.objects.get()
+    assert (row.state, row.exit_code) == ("failed", 65)
+    assert row.report["bad_rows"] == [
+        {"subject": f"payments.session:{expired.number}", "reason": "RuntimeError"}
+    ]
+    assert expired.number in _line(run)["error"]
+
+
+def test_one_bad_row_in_two_hundred_is_a_warning() -> None:
+    sessions = [factories.open_session(opened_at=NOON - timedelta(hours=20)) for _ in range(200)]
+
+    # The batch fails, then the first session by itself; the other 199 are closed.
+    spec = "payments.close.before_commit=raise*1 payments.close.before_commit=raise*2"
+    run = _close(TAXOPS_FAILPOINTS=spec)
+
+    assert run.returncode == 0, run.stderr
+    report = OperationRun.objects.get().report
+    assert (report["considered"], report["closed"], len(report["bad_rows"])) == (200, 199, 1)
+    assert any(sessions[0].number in warning for warning in report["warnings"])
 
 
 def test_without_anybody_to_send_the_report_to_it_is_78() -> None:
@@ -132,9 +175,11 @@ def test_a_dropped_connection_is_75_rolled_back_and_made_good_by_the_next_run(ex
     assert run.returncode == 75
     expired.refresh_from_db()
     assert expired.status == "open"
-    assert (_close().returncode, OperationRun.objects.count()) == (0, 2)
+    assert _close().returncode == 0
     expired.refresh_from_db()
     assert expired.status == "closed"
+    outcomes = OperationRun.objects.order_by("id").values_list("state", "exit_code")
+    assert list(outcomes) == [("failed", 75), ("succeeded", 0)]
 
 
 @pytest.mark.parametrize(
@@ -156,31 +201,92 @@ def test_killed_anywhere_and_run_again_it_ends_like_an_undisturbed_run(
     assert list(states) == ["abandoned", "succeeded"]
 
 
-def test_interrupted_by_sigterm_or_ctrl_c_nothing_stays_half_done(expired: CashSession) -> None:
-    process = subprocess.Popen(
-        [sys.executable, MANAGE, "close_expired_sessions", f"--as-of={NOON.isoformat()}"],
-        env=_environment(TAXOPS_FAILPOINTS="payments.close.before_commit=sleep:30"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for row in _until_running():
-        assert row.state == "running"
-    process.send_signal(signal.SIGINT)
-    process.wait(timeout=20)
+@pytest.mark.parametrize(
+    ("sent", "code", "named"),
+    [(signal.SIGTERM, 75, "Terminated"), (signal.SIGINT, -signal.SIGINT, "KeyboardInterrupt")],
+)
+@pytest.mark.parametrize("waits_for", ["python", "the database"])
+def test_interrupted_nothing_stays_half_done_and_the_ledger_says_so(
+    expired: CashSession, sent: signal.Signals, code: int, named: str, waits_for: str
+) -> None:
+    with transaction.atomic():
+        if waits_for == "the database":
+            CashSession.objects.select_for_update().get()
+        process = subprocess.Popen(
+            [sys.executable, MANAGE, "close_expired_sessions", f"--as-of={NOON.isoformat()}"],
+            env=_environment(TAXOPS_FAILPOINTS="payments.close.before_commit=sleep:30"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _until(_RUNNING)
+        _until(_WAITING if waits_for == "the database" else _IDLE)
+        process.send_signal(sent)
+        assert process.wait(timeout=20) == code
 
     expired.refresh_from_db()
     row = OperationRun.objects.get()
-    assert (expired.status, row.state) == ("open", "failed")
-    assert "KeyboardInterrupt" in row.error
+    assert (expired.status, row.state, row.exit_code) == ("open", "failed", 75)
+    assert named in row.error
 
 
-def _until_running() -> Iterator[OperationRun]:
+_RUNNING = "SELECT count(*) FROM operations_operationrun WHERE state = 'running'"
+_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+# In a transaction, and doing nothing: what the failpoint's sleep looks like from here.
+_IDLE = (
+    "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'idle in transaction'"
+)
+
+
+def _until(count: str) -> None:
     end = time.monotonic() + 20
-    while not (found := OperationRun.objects.first()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    time.sleep(0.5)
-    yield found
+    while time.monotonic() < end:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(count)
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.05)
+    raise AssertionError(count)
+
+
+def test_two_runs_at_once_close_a_session_once(expired: CashSession) -> None:
+    slow = subprocess.Popen(
+        [sys.executable, MANAGE, "close_expired_sessions", f"--as-of={NOON.isoformat()}"],
+        env=_environment(TAXOPS_FAILPOINTS="payments.close.before_commit=sleep:4"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _until(_RUNNING)
+    _until(_IDLE)
+
+    same_hour = _close()
+    next_hour = _manage("close_expired_sessions", f"--as-of={(NOON + timedelta(hours=1)).isoformat()}")
+
+    assert (slow.wait(timeout=20), same_hour.returncode, next_hour.returncode) == (0, 75, 0)
+    assert sorted(run.report["closed"] for run in OperationRun.objects.all()) == [0, 1]
+    assert AuditEntry.objects.filter(action="payments.session.closed").count() == 1
+
+
+def test_the_heartbeat_moves_while_the_work_lasts() -> None:
+    with run_lock(operation="slow", period="2026-03-10"):
+        run = run_start(operation="slow", period="2026-03-10", as_of=NOON, dry_run=False, options={})
+        with heartbeat(run, every=timedelta(milliseconds=20)):
+            _until(f"{_RUNNING} AND heartbeat_at > started_at")
+        run_finish(run=run, exit_code=0, error="", report={})
+
+    finished = OperationRun.objects.get()
+    assert (finished.state, finished.heartbeat_at) == ("succeeded", finished.finished_at)
+
+
+def test_a_row_that_is_closed_already_keeps_its_outcome() -> None:
+    """A run that was taken for dead, and comes to its end after all."""
+    dead = run_start(operation="slow", period="2026-03-10", as_of=NOON, dry_run=False, options={})
+    run_start(operation="slow", period="2026-03-10", as_of=NOON, dry_run=False, options={})
+
+    run_finish(run=dead, exit_code=0, error="", report={})
+
+    dead.refresh_from_db()
+    assert (dead.state, dead.exit_code) == ("abandoned", None)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Opening, counting and reconciling (docs/domain.md §3)."""
 
 import pytest
-from django.db import connection
 
 from audit.models import AuditEntry
 from audit.verification import verify_trail
@@ -89,10 +88,3 @@ def test_a_refused_service_writes_no_entry() -> None:
         session_reconcile(session=session, by="user:vola", reason="x", supervisor=False)
 
     assert AuditEntry.objects.count() == before
-
-
-def test_the_database_keeps_sessions() -> None:
-    session = factories.open_session()
-
-    with pytest.raises(Exception, match="never changed nor deleted"), connection.cursor() as cursor:
-        cursor.execute("DELETE FROM payments_cashsession WHERE id = %s", [session.pk])

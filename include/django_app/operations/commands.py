@@ -8,9 +8,12 @@ codes of :mod:`operations.outcomes`.
 
 import dataclasses
 import json
+import signal
 import sys
+import threading
 from argparse import ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, NoReturn, cast
 
@@ -61,6 +64,33 @@ class _RollBack(Exception):
     """Ends the transaction of a dry run."""
 
 
+class Terminated(SystemExit):
+    """SIGTERM: the work is rolled back, the ledger says so, and another try may do it."""
+
+    def __init__(self) -> None:
+        super().__init__(TRY_AGAIN)
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the work like Ctrl-C does; by default the process dies without a word."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    # Airflow has a handler of its own, which raises too.
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def terminate(*_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 class OperationCommand(BaseCommand):
     """
     Base of the operations' commands.
@@ -109,7 +139,8 @@ class OperationCommand(BaseCommand):
         as_of = options.pop("as_of") or timezone.now()
         dry_run = bool(options.pop("dry_run"))
         own = {name: value for name, value in options.items() if name not in _DJANGO_OPTIONS}
-        code, error, line = self._contained(lambda: self._recorded(as_of=as_of, dry_run=dry_run, own=own))
+        with _stopped_by_sigterm():
+            code, error, line = self._contained(lambda: self._recorded(as_of=as_of, dry_run=dry_run, own=own))
         outcome = {"operation": self.operation, **line, "exit_code": code, "error": error}
         self.stdout.write(json.dumps(outcome, cls=DjangoJSONEncoder))
         if code != DONE:

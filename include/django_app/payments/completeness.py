@@ -6,6 +6,7 @@ from django.db.backends.utils import CursorWrapper
 
 from audit.completeness import AuditFinding, compare_with_rows
 from payments.entries import REPORT, SESSION, TRANSACTION
+from payments.rules import APPROVAL_FROM
 
 _SESSION = (
     "SELECT number AS subject_id, jsonb_build_object({facts}) AS facts FROM payments_cashsession WHERE {when}"
@@ -54,20 +55,48 @@ _RULES = (
     ("payments.report.issued", REPORT, _REPORT),
 )
 
-# A status that no decision explains would not show in any entry.
-_UNDECIDED = """
-    SELECT t.number, t.status FROM payments_cashtransaction t
-    WHERE t.status IN ('rejected', 'voided') AND NOT EXISTS (
-        SELECT 1 FROM payments_transactiondecision d WHERE d.transaction_id = t.id AND d.kind = t.status)
+# No entry tells a status, the instant from which a commission counts, or what became of the tax payment:
+# the decisions do, and each of them has its entry.
+_STATES = """
+    WITH explained AS (
+        SELECT t.number, t.status, t.accrued_at, t.posted_at, t.tax, t.plate, t.fiscal_year, t.payment_id,
+               d.approved_at,
+               CASE WHEN d.voided THEN 'voided' WHEN d.rejected THEN 'rejected'
+                    WHEN d.approved_at IS NULL AND t.tax >= %s THEN 'pending' ELSE 'posted' END AS wanted
+        FROM payments_cashtransaction t LEFT JOIN (
+            SELECT transaction_id, bool_or(kind = 'voided') AS voided, bool_or(kind = 'rejected') AS rejected,
+                   max(decided_at) FILTER (WHERE kind = 'approved') AS approved_at
+            FROM payments_transactiondecision GROUP BY transaction_id) d ON d.transaction_id = t.id)
+    SELECT e.number, e.status, e.wanted,
+           e.accrued_at IS NOT DISTINCT FROM
+               CASE WHEN e.wanted IN ('posted', 'voided') THEN coalesce(e.approved_at, e.posted_at) END,
+           (p.plate, p.fiscal_year, p.amount, p.method, p.status) =
+               (e.plate, e.fiscal_year, e.tax, 'cash', CASE e.wanted
+                   WHEN 'pending' THEN 'pending' WHEN 'posted' THEN 'paid' ELSE 'cancelled' END)
+    FROM explained e JOIN core_taxpayment p ON p.id = e.payment_id
 """
+_DIFFERENT = (
+    f"SELECT * FROM ({_STATES}) AS s (number, status, wanted, same_accrual, same_payment)"  # noqa: S608
+    " WHERE status <> wanted OR NOT same_accrual OR NOT same_payment ORDER BY number LIMIT 1000"
+)
 
 
 def check_cash(cursor: CursorWrapper) -> Iterator[AuditFinding]:
     """Compare sessions, transactions, decisions, payouts and reports with the trail, both ways."""
     for action, subject_type, rows in _RULES:
         yield from compare_with_rows(cursor, rows=rows, subject_type=subject_type, action=action)
-    cursor.execute(_UNDECIDED)
-    for number, status in cursor.fetchall():
-        yield AuditFinding(
-            None, "decision-missing", f"a decision for {TRANSACTION}:{number}", f"status {status}"
-        )
+    cursor.execute(_DIFFERENT, [APPROVAL_FROM])
+    for number, status, wanted, same_accrual, same_payment in cursor.fetchall():
+        subject = f"{TRANSACTION}:{number}"
+        if status != wanted:
+            yield AuditFinding(
+                None, "status-differs", f"{subject} {wanted}, by its decisions", f"status {status}"
+            )
+        if not same_accrual:
+            yield AuditFinding(
+                None, "accrual-differs", f"{subject} accrued when posted or approved", "another instant"
+            )
+        if not same_payment:
+            yield AuditFinding(
+                None, "payment-differs", f"a tax payment as of {subject}", "another one, or another status"
+            )

@@ -110,7 +110,6 @@ def transaction_approve(*, posted: CashTransaction, by: str, reason: str) -> Cas
     """
     locked = _locked(posted, Status.PENDING)
     second_person(first=locked.posted_by, second=by)
-    locked.accrued_at = timezone.now()
     return _decide(locked, Kind.APPROVED, Status.POSTED, TaxPayment.Status.PAID, by, reason)
 
 
@@ -176,6 +175,9 @@ def _decide(
         transaction=locked, kind=kind, decided_at=timezone.now(), decided_by=by, reason=reason_given(reason)
     )
     locked.status = status
+    if kind == Kind.APPROVED:
+        # The same instant in both: the comparison with the audit trail relies on it.
+        locked.accrued_at = decision.decided_at
     locked.save(update_fields=["status", "accrued_at"])
     locked.payment.status = payment_status
     locked.payment.save(update_fields=["status"])
