@@ -118,7 +118,10 @@ def _prepare_site(stack: Stack) -> None:
 
 def _seed(stack: Stack) -> None:
     environment = process_environment(stack)
-    named = {"--vehicles": "SEED_VEHICLES", "--agents": "SEED_AGENTS", "--months": "SEED_MONTHS"}
+    named = {
+        f"--{name}": f"SEED_{name.replace('-', '_').upper()}"
+        for name in ("vehicles", "agents", "months", "as-of")
+    }
     arguments = [f"{option}={environment[name]}" for option, name in named.items() if environment.get(name)]
     _manage(stack, "seed_demo", "--if-empty", *arguments)
 

@@ -66,6 +66,8 @@ class RunningStack:
             "SEED_VEHICLES": "300",
             "SEED_AGENTS": "8",
             "SEED_MONTHS": "12",
+            # The months that the tests backfill, whenever they run.
+            "SEED_AS_OF": "2026-11-24",
         }
 
     # -- life ---------------------------------------------------------------------------------------

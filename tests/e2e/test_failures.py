@@ -1,6 +1,7 @@
 """What goes wrong is retried or told, once, by mail; and the effect is there once."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
 from tests.e2e.stack import RunningStack, wait_for
@@ -69,11 +70,14 @@ def test_a_tampered_entry_fails_once_and_is_named_in_one_mail(stack: RunningStac
     assert stack.finished(VERIFY, "repaired")["state"] == "success"
 
 
+def _tomorrow() -> str:
+    """An instant at which every session of now has been open for more than 12 hours."""
+    return (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+
+
 def _reopen_some_sessions(stack: RunningStack) -> list[str]:
     """Open new sessions through the service, long enough ago to be closed; audit entries are written."""
     script = (
-        "import datetime as d\n"
-        "from django.utils import timezone\n"
         "from payments.models import Agent\n"
         "from payments.services.sessions import session_open\n"
         "for agent in Agent.objects.filter(active=True).exclude(sessions__status='open')[:3]:\n"
@@ -86,7 +90,7 @@ def test_a_connection_cut_in_the_middle_is_retried_to_success(stack: RunningStac
     sessions = _reopen_some_sessions(stack)
     stack.failpoints("payments.close.before_commit=drop@1")
 
-    stack.trigger(CLOSE, "cut", {"as_of": "2027-01-01T00:00:00+03:00"})
+    stack.trigger(CLOSE, "cut", {"as_of": _tomorrow()})
 
     assert stack.finished(CLOSE, "cut")["state"] == "success"
     assert stack.task(CLOSE, "cut")["try_number"] == 2
@@ -97,7 +101,7 @@ def test_a_killed_task_is_retried_and_has_one_effect(stack: RunningStack) -> Non
     sessions = _reopen_some_sessions(stack)
     stack.failpoints("payments.close.before_commit=kill@1")
 
-    stack.trigger(CLOSE, "killed", {"as_of": "2027-01-01T01:00:00+03:00"})
+    stack.trigger(CLOSE, "killed", {"as_of": _tomorrow()})
 
     assert stack.finished(CLOSE, "killed")["state"] == "success"
     assert stack.task(CLOSE, "killed")["try_number"] == 2
@@ -127,13 +131,13 @@ def test_a_task_killed_at_its_last_try_is_told_in_one_mail(stack: RunningStack) 
     _reopen_some_sessions(stack)
     stack.failpoints("payments.close.before_commit=kill")
 
-    stack.trigger(CLOSE, "killed-for-good", {"as_of": "2027-01-01T02:00:00+03:00"})
+    stack.trigger(CLOSE, "killed-for-good", {"as_of": _tomorrow()})
 
     assert stack.finished(CLOSE, "killed-for-good", seconds=120)["state"] == "failed"
     mail = _one_mail(stack, "FAILED", CLOSE, "killed-for-good")
     _has_the_five_parts(mail, CLOSE, "killed-for-good", "", "")
     stack.failpoints("")
-    stack.trigger(CLOSE, "after-the-kills", {"as_of": "2027-01-01T03:00:00+03:00"})
+    stack.trigger(CLOSE, "after-the-kills", {"as_of": _tomorrow()})
     assert stack.finished(CLOSE, "after-the-kills")["state"] == "success"
 
 
