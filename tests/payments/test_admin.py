@@ -103,7 +103,7 @@ def test_a_payment_is_taken_approved_and_its_commission_paid() -> None:
     _act(chief, "cashtransaction", "approve_transaction", posted, reason="papers seen")
     _act(chief, "cashtransaction", "pay_commission", posted)
 
-    assert "a second person must do this" in refused
+    assert "une autre personne doit le faire" in refused
     posted.refresh_from_db()
     assert posted.status == "posted"
     assert posted.commission_paid_at is not None
@@ -117,7 +117,7 @@ def test_what_the_service_refuses_is_shown_at_its_field() -> None:
         chief, "cashsession", "post_transaction", session, vehicle=vehicle.plate, fiscal_year=2026, tendered=1
     )
 
-    assert "less than the tax of 30000 Ar" in page
+    assert "c’est moins que la taxe de 30000 Ar" in page
     assert CashTransaction.objects.count() == 0
 
 
@@ -143,7 +143,7 @@ def test_a_large_variance_needs_the_supervisors_permission() -> None:
     refused = _act(clerk, "cashsession", "reconcile_session", session, reason="x")
     _act(supervisor, "cashsession", "reconcile_session", session, reason="recounted")
 
-    assert "needs a supervisor" in refused
+    assert "demande un superviseur" in refused
     session.refresh_from_db()
     assert (session.status, session.reconciled_by) == ("reconciled", "user:vola")
 
@@ -156,3 +156,19 @@ def test_actions_refuse_a_missing_csrf_token() -> None:
     data = {"action": "close_session", "_selected_action": [session.pk], "confirmed": "yes"}
 
     assert client.post("/admin/payments/cashsession/", data).status_code == 403
+
+
+def test_of_several_rows_all_are_done_or_none() -> None:
+    chief = _client("chief", superuser=True)
+    open_one, closed = (
+        factories.open_session(),
+        session_close(session=factories.open_session(), by="user:hery"),
+    )
+    before = AuditEntry.objects.count()
+
+    data = {"action": "close_session", "_selected_action": [open_one.pk, closed.pk], "confirmed": "yes"}
+    page = chief.post("/admin/payments/cashsession/", data, follow=True).content.decode()
+
+    open_one.refresh_from_db()
+    assert closed.number in page
+    assert (open_one.status, AuditEntry.objects.count()) == ("open", before)

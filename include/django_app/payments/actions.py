@@ -11,13 +11,17 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import helpers
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from payments.rules import Refused
+
+# A form holds the selected rows, and Django takes 1 000 fields of a form at most.
+MOST_ROWS = 500
 
 Run = Callable[[HttpRequest, Any, dict[str, Any]], object]
 AdminAction = Callable[[Any, HttpRequest, QuerySet[Any]], TemplateResponse | None]
@@ -41,6 +45,10 @@ def service_action(
     def act(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> TemplateResponse | None:
         if not request.user.has_perm(permission):
             model_admin.message_user(request, _("You may not do this."), messages.ERROR)
+            return None
+        if queryset.count() > MOST_ROWS:
+            too_many = _("Select at most %(count)d records.") % {"count": MOST_ROWS}
+            model_admin.message_user(request, too_many, messages.ERROR)
             return None
         rows = list(queryset)
         confirmed = "confirmed" in request.POST
@@ -67,13 +75,37 @@ def service_action(
 
 
 def _all_done(request: HttpRequest, filled: forms.Form, rows: Sequence[Any], run: Run) -> bool:
-    """Call the service for each row; what it refuses is shown at its field, or above the form."""
-    for row in rows:
-        try:
-            run(request, row, filled.cleaned_data)
-        except Refused as refusal:
-            filled.add_error(refusal.field if refusal.field in filled.fields else None, str(refusal))
+    """
+    Call the service for each row, all or none of them.
+
+    What it refuses is shown at its field, or above the form with the field's name.
+    """
+    with transaction.atomic():
+        for row in rows:
+            try:
+                run(request, row, filled.cleaned_data)
+            except Refused as refusal:
+                _show(filled, refusal)
+        if filled.errors:
+            transaction.set_rollback(True)
     return not filled.errors
+
+
+def _show(filled: forms.Form, refusal: Refused) -> None:
+    if refusal.field in filled.fields:
+        filled.add_error(refusal.field, refusal.shown())
+    else:
+        filled.add_error(None, f"{_FIELDS.get(refusal.field, refusal.field)} : {refusal.shown()}")
+
+
+# What a service takes from the page and not from the form.
+_FIELDS = {
+    "agent": gettext_lazy("agent"),
+    "by": gettext_lazy("person"),
+    "session": gettext_lazy("session"),
+    "transaction": gettext_lazy("transaction"),
+    "transactions": gettext_lazy("transactions"),
+}
 
 
 class ServiceActionsMixin:

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from operations.admin import ReadOnlyAdmin
 from payments.actions import ServiceActionsMixin, actor, service_action
@@ -20,7 +21,7 @@ from payments.services import sessions, transactions
 
 def _pay(request: HttpRequest, rows: list[CashTransaction], _data: dict[str, Any]) -> None:
     if len({row.agent_id for row in rows}) != 1:
-        raise Refused("transactions", "select transactions of one agent")
+        raise Refused("transactions", gettext_noop("select transactions of one agent"))
     transactions.commission_pay(agent=rows[0].agent, transactions=rows, by=actor(request))
 
 

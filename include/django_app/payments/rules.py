@@ -3,6 +3,9 @@
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
 from payments.models import Agent
 
 LONGEST_SESSION = timedelta(hours=12)
@@ -14,14 +17,18 @@ DEFAULT_RATE = Decimal("0.02")
 
 class Refused(ValueError):
     """
-    A rule forbids it; nothing was written.
+    A rule forbids it; nothing was written. Its text is English, :meth:`shown` is in the reader's language.
 
     :ivar field: the input to correct, as in the service's signature.
     """
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
+    def __init__(self, field: str, message: str, /, **values: object) -> None:
+        super().__init__(f"{field}: {message % values}")
+        self.field, self._message, self._values = field, message, values
+
+    def shown(self) -> str:
+        """What to tell the person at the screen."""
+        return gettext(self._message) % self._values
 
 
 def rate_of(agent: Agent) -> Decimal:
@@ -41,7 +48,7 @@ def second_person(*, first: str, second: str, field: str = "by") -> None:
     :raises Refused: they are the same.
     """
     if first == second:
-        raise Refused(field, "a second person must do this")
+        raise Refused(field, _("a second person must do this"))
 
 
 def reason_given(reason: str) -> str:
@@ -52,5 +59,5 @@ def reason_given(reason: str) -> str:
     """
     text = " ".join(reason.split())
     if not text:
-        raise Refused("reason", "say why")
+        raise Refused("reason", _("say why"))
     return text

@@ -2,6 +2,7 @@
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from audit.services import append_entries
 from core.calendar import local_day
@@ -24,9 +25,9 @@ def session_open(*, agent: Agent, opening_float: int, by: str) -> CashSession:
     :raises Refused: the agent is inactive or has an open session already, or the float is negative.
     """
     if not agent.active:
-        raise Refused("agent", f"{agent.code} is not active")
+        raise Refused("agent", _("%(code)s is not active"), code=agent.code)
     if opening_float < 0:
-        raise Refused("opening_float", "can't be negative")
+        raise Refused("opening_float", _("can't be negative"))
     now = timezone.now()
     session = CashSession(
         agent=agent,
@@ -38,7 +39,7 @@ def session_open(*, agent: Agent, opening_float: int, by: str) -> CashSession:
         with transaction.atomic():
             session.save(force_insert=True)
     except IntegrityError:
-        raise Refused("agent", f"{agent.code} has an open session already") from None
+        raise Refused("agent", _("%(code)s has an open session already"), code=agent.code) from None
     append_entries([entries.session_opened(session, actor=by)])
     return session
 
@@ -74,10 +75,10 @@ def session_count(*, session: CashSession, counted_balance: int, by: str) -> Cas
     :raises Refused: it isn't closed, was counted already, or the amount is negative.
     """
     if counted_balance < 0:
-        raise Refused("counted_balance", "can't be negative")
+        raise Refused("counted_balance", _("can't be negative"))
     locked = _locked(session, Status.CLOSED)
     if locked.counted_balance is not None:
-        raise Refused("session", f"{locked.number} was counted already")
+        raise Refused("session", _("%(number)s was counted already"), number=locked.number)
     assert locked.expected_balance is not None  # noqa: S101  (a constraint: closed sessions have it)
     locked.counted_balance = counted_balance
     locked.variance = counted_balance - locked.expected_balance
@@ -99,10 +100,12 @@ def session_reconcile(*, session: CashSession, by: str, reason: str, supervisor:
     why = reason_given(reason)
     locked = _locked(session, Status.CLOSED)
     if locked.variance is None:
-        raise Refused("session", f"{locked.number} was not counted yet")
+        raise Refused("session", _("%(number)s was not counted yet"), number=locked.number)
     if abs(locked.variance) > FREE_VARIANCE:
         if not supervisor:
-            raise Refused("by", f"a variance of {locked.variance} Ar needs a supervisor")
+            raise Refused(
+                "by", _("a variance of %(variance)d Ar needs a supervisor"), variance=locked.variance
+            )
         second_person(first=locked.counted_by, second=by)
     locked.status = Status.RECONCILED
     locked.reconciled_at, locked.reconciled_by = timezone.now(), by
@@ -114,5 +117,7 @@ def session_reconcile(*, session: CashSession, by: str, reason: str, supervisor:
 def _locked(session: CashSession, status: CashSession.Status) -> CashSession:
     locked = CashSession.objects.select_for_update(of=("self",)).select_related("agent").get(pk=session.pk)
     if locked.status != status:
-        raise Refused("session", f"{locked.number} is {locked.get_status_display()}")
+        raise Refused(
+            "session", _("%(number)s is %(status)s"), number=locked.number, status=locked.get_status_display()
+        )
     return locked

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from audit.services import append_entries
 from core.calendar import local_day, payable_from
@@ -41,11 +42,15 @@ def transaction_post(
     """
     locked = CashSession.objects.select_for_update(of=("self",)).select_related("agent").get(pk=session.pk)
     if locked.status != CashSession.Status.OPEN:
-        raise Refused("session", f"{locked.number} is {locked.get_status_display()}")
+        raise Refused(
+            "session", _("%(number)s is %(status)s"), number=locked.number, status=locked.get_status_display()
+        )
     now = timezone.now()
     tax = _tax(vehicle, fiscal_year, local_day(now).year, local_day(now) >= payable_from(fiscal_year))
     if tendered < tax:
-        raise Refused("tendered", f"{tendered} Ar is less than the tax of {tax} Ar")
+        raise Refused(
+            "tendered", _("%(tendered)d Ar is less than the tax of %(tax)d Ar"), tendered=tendered, tax=tax
+        )
     waits = tax >= APPROVAL_FROM
     payment = _payment(vehicle, fiscal_year, tax, waits)
     rate = rate_of(locked.agent)
@@ -72,16 +77,28 @@ def transaction_post(
 
 def _tax(vehicle: Vehicle, fiscal_year: int, this_year: int, payable: bool) -> int:
     if not vehicle.active:
-        raise Refused("vehicle", f"{vehicle.plate} is not active")
+        raise Refused("vehicle", _("%(plate)s is not active"), plate=vehicle.plate)
     if is_exempt(vehicle):
-        raise Refused("vehicle", f"{vehicle.plate} is exempt")
+        raise Refused("vehicle", _("%(plate)s is exempt"), plate=vehicle.plate)
     if fiscal_year > this_year and not payable:
-        raise Refused("fiscal_year", f"{fiscal_year} can be paid from {payable_from(fiscal_year)} on")
+        raise Refused(
+            "fiscal_year",
+            _("%(year)d can be paid from %(day)s on"),
+            year=fiscal_year,
+            day=payable_from(fiscal_year),
+        )
     if fiscal_year < vehicle.first_circulation_on.year:
-        raise Refused("fiscal_year", f"{vehicle.plate} was not in service in {fiscal_year}")
+        raise Refused(
+            "fiscal_year",
+            _("%(plate)s was not in service in %(year)d"),
+            plate=vehicle.plate,
+            year=fiscal_year,
+        )
     tax = tax_due(vehicle=vehicle, fiscal_year=fiscal_year)
     if tax == 0:
-        raise Refused("vehicle", f"{vehicle.plate} owes nothing for {fiscal_year}")
+        raise Refused(
+            "vehicle", _("%(plate)s owes nothing for %(year)d"), plate=vehicle.plate, year=fiscal_year
+        )
     return tax
 
 
@@ -98,7 +115,12 @@ def _payment(vehicle: Vehicle, fiscal_year: int, tax: int, waits: bool) -> TaxPa
                 status=TaxPayment.Status.PENDING if waits else TaxPayment.Status.PAID,
             )
     except IntegrityError:
-        raise Refused("fiscal_year", f"{vehicle.plate} has paid {fiscal_year} already") from None
+        raise Refused(
+            "fiscal_year",
+            _("%(plate)s has paid %(year)d already, or the payment awaits approval"),
+            plate=vehicle.plate,
+            year=fiscal_year,
+        ) from None
 
 
 @transaction.atomic
@@ -137,9 +159,9 @@ def transaction_void(*, posted: CashTransaction, by: str, reason: str) -> CashTr
     locked = _locked(posted, Status.POSTED)
     second_person(first=locked.posted_by, second=by)
     if timezone.now() - locked.posted_at > LONGEST_VOID:
-        raise Refused("transaction", f"{locked.number} is more than 30 minutes old")
+        raise Refused("transaction", _("%(number)s is more than 30 minutes old"), number=locked.number)
     if locked.commission_paid_at is not None:
-        raise Refused("transaction", f"the commission of {locked.number} was paid")
+        raise Refused("transaction", _("the commission of %(number)s was paid"), number=locked.number)
     _in_open_session(locked)
     return _decide(locked, Kind.VOIDED, Status.VOIDED, TaxPayment.Status.CANCELLED, by, reason)
 
@@ -153,13 +175,18 @@ def _locked(posted: CashTransaction, status: CashTransaction.Status) -> CashTran
         .get(pk=posted.pk)
     )
     if locked.status != status:
-        raise Refused("transaction", f"{locked.number} is {locked.get_status_display()}")
+        raise Refused(
+            "transaction",
+            _("%(number)s is %(status)s"),
+            number=locked.number,
+            status=locked.get_status_display(),
+        )
     return locked
 
 
 def _in_open_session(locked: CashTransaction) -> None:
     if locked.session.status != CashSession.Status.OPEN:
-        raise Refused("session", f"{locked.session.number} is no longer open")
+        raise Refused("session", _("%(number)s is no longer open"), number=locked.session.number)
 
 
 def _decide(
@@ -203,7 +230,7 @@ def commission_pay(*, agent: Agent, transactions: Sequence[CashTransaction], by:
         .order_by("pk")
     )
     if len(locked) != len(set(numbers)) or not locked:
-        raise Refused("transactions", "only posted, unpaid transactions of this agent can be paid")
+        raise Refused("transactions", _("only posted, unpaid transactions of this agent can be paid"))
     CashTransaction.objects.filter(pk__in=numbers).update(commission_paid_at=timezone.now())
     append_entries([entries.commission_paid(each, actor=by) for each in locked])
     return sum(each.commission for each in locked)
