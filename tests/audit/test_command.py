@@ -88,11 +88,13 @@ def test_the_first_three_are_named_and_all_are_counted(trail: list[forger.Row]) 
 
 @pytest.mark.parametrize("arguments", [(), ("--alert-on-tampering", "--dry-run")])
 def test_nobody_is_mailed_unasked_or_in_a_dry_run(
-    tampered: None, relay: Relay, arguments: tuple[str, ...]
+    tampered: None, relay: Relay, caplog: pytest.LogCaptureFixture, arguments: tuple[str, ...]
 ) -> None:
     assert _refused(*arguments).returncode == 65
 
     assert (relay.mails, Mail.objects.count()) == ([], 0)
+    # Not even tried: a dry run's mail would be rolled back, but not before it failed to go out.
+    assert "alert" not in caplog.text
 
 
 def test_the_alert_goes_to_every_operator_once_a_day(
@@ -136,12 +138,13 @@ def test_inside_airflow_the_callback_alerts_and_the_command_does_not(
 
 
 def test_with_the_relay_away_the_alert_waits_and_the_finding_stays_a_finding(
-    tampered: None, relay: Relay
+    tampered: None, relay: Relay, caplog: pytest.LogCaptureFixture
 ) -> None:
     relay.stop()
 
     assert _refused("--alert-on-tampering").returncode == 65
 
+    assert "The alert waits in the outbox" in caplog.text
     (mail,) = Mail.objects.all()
     assert (mail.category, mail.state) == ("alert", "planned")
 

@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.management import call_command
 from django.db import connections, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone as clock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audit import completeness
+from audit.completeness import AuditFinding
 from audit.verification import FETCH_ROWS, verify_trail, verify_until
 from tests import factories
 from tests.audit import forger
@@ -59,6 +62,35 @@ def test_four_writers_at_full_speed_while_it_verifies_five_times() -> None:
             seen.append(report.entries)
 
     assert seen == sorted(seen)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_head_and_records_are_seen_at_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given somebody who appends after the rows were read and before the records are compared ...
+    def append_meanwhile() -> None:
+        try:
+            forger.write(5, start=11)
+        finally:
+            connections.close_all()
+
+    seen = []
+
+    def check(cursor: CursorWrapper) -> list[AuditFinding]:
+        writer = threading.Thread(target=append_meanwhile)
+        writer.start()
+        writer.join()
+        cursor.execute("SELECT max(sequence) FROM audit_auditentry")
+        seen.append(cursor.fetchone()[0])
+        return []
+
+    monkeypatch.setattr(completeness, "_checks", {"tests": check})
+    forger.write(10)
+
+    report = verify_trail()
+
+    # ... then the comparison still sees what the walk over the rows saw.
+    assert (report.last, seen) == (10, [10])
+    assert len(forger.stored()) == 15
 
 
 @pytest.mark.django_db(transaction=True)
