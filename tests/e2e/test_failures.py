@@ -44,7 +44,8 @@ def _rewrite(stack: RunningStack, sequence: int, payload: str) -> None:
     """Change an entry as only the table's owner can: with its guards off."""
     stack.sql("ALTER TABLE audit_auditentry DISABLE TRIGGER USER", owner=True)
     stack.sql("UPDATE audit_auditentry SET payload = %s WHERE sequence = %s", payload, sequence, owner=True)
-    stack.sql("ALTER TABLE audit_auditentry ENABLE ALWAYS TRIGGER audit_entry_append_only", owner=True)
+    for guard in ("audit_entry_append_only", "audit_entry_no_truncate"):
+        stack.sql(f"ALTER TABLE audit_auditentry ENABLE ALWAYS TRIGGER {guard}", owner=True)
 
 
 def test_a_tampered_entry_fails_once_and_is_named_in_one_mail(stack: RunningStack) -> None:
