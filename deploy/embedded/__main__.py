@@ -27,6 +27,9 @@ def main() -> int:
     except StackError as error:
         print(f"make {arguments.verb}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"make {arguments.verb}: interrupted; `make down` stops what was started", file=sys.stderr)
+        return 130
     print(f"stopped{f' ({ended} processes had lost their supervisor)' if ended else ''}")
     return 0
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import psutil
 
 from deploy.embedded import supervisor
-from deploy.embedded.stack import Stack
+from deploy.embedded.stack import Stack, StackError
 
-PATIENCE_S = 20
+PATIENCE_S = 10
+# What is ended may just have started something.
+ROUNDS = 3
 
 
 def down(stack: Stack) -> int:
@@ -17,9 +19,18 @@ def down(stack: Stack) -> int:
     Stop the stack; safe to repeat.
 
     :returns: how many processes had to be ended one by one, 0 when the supervisor did it all.
+    :raises StackError: something can't be ended.
     """
     supervisor.stop_supervisor(stack)
-    orphans = list(processes(stack))
+    ended = sum(end_all(list(processes(stack))) for _ in range(ROUNDS))
+    if left := [f"{each.pid} ({each.name()})" for each in processes(stack)]:
+        raise StackError(f"These processes of the stack can't be ended: {', '.join(left)}.")
+    supervisor.socket_file(stack).unlink(missing_ok=True)
+    return ended
+
+
+def end_all(orphans: list[psutil.Process]) -> int:
+    """Ask each to end, make those that don't, and return how many there were."""
     for each in orphans:
         with contextlib.suppress(psutil.NoSuchProcess):
             # The interrupt is PostgreSQL's fast shutdown; for the others it is as good as any.
@@ -29,7 +40,6 @@ def down(stack: Stack) -> int:
         with contextlib.suppress(psutil.NoSuchProcess):
             each.kill()
     psutil.wait_procs(alive, timeout=PATIENCE_S)
-    supervisor.socket_file(stack).unlink(missing_ok=True)
     return len(orphans)
 
 

@@ -9,8 +9,13 @@ from deploy.embedded.secrets import airflow_passwords, fernet_key, secret, write
 from deploy.embedded.stack import ROOT, Stack
 
 HOST = "127.0.0.1"
-# Longer than an api-server's restart: by default tasks die after about 15 s without one.
-TOLERATED_HEARTBEATS = 40
+# How long a task bears an api-server that is away, 8 s by default: each call is repeated after 1 to 10 s, in
+# all for about 3 minutes, and two heartbeats may fail so.
+PATIENT_CALLS = {
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "36",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
+    "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "2",
+}
 
 
 def environment(stack: Stack) -> dict[str, str]:
@@ -31,8 +36,20 @@ def process_environment(stack: Stack) -> dict[str, str]:
 
 def write_environment(stack: Stack) -> None:
     """Write ``var/env`` (0600) for ``bin/airflow`` and ``bin/manage``."""
-    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment(stack).items()))
-    write_private(stack.var / "env", "".join(lines))
+    write_private(stack.var / "env", "".join(f"{line}\n" for line in _exports(stack)))
+
+
+def changed_settings(stack: Stack) -> list[str]:
+    """The names of the variables that differ from those the stack was started with."""
+    file = stack.var / "env"
+    differing = set(file.read_text().splitlines() if file.exists() else ()) ^ set(_exports(stack))
+    names = {line.removeprefix("export ").partition("=")[0] for line in differing}
+    # The size of the demo data matters only when there is none yet.
+    return sorted(name for name in names if not name.startswith("SEED_"))
+
+
+def _exports(stack: Stack) -> list[str]:
+    return [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment(stack).items())]
 
 
 def database_url(stack: Stack, role: str, database: str, scheme: str = "postgresql") -> str:
@@ -43,7 +60,9 @@ def database_url(stack: Stack, role: str, database: str, scheme: str = "postgres
 def _base(stack: Stack) -> dict[str, str]:
     ports = {name: str(port) for name, port in stack.ports.items()}
     # SPT_NOENV: Airflow rewrites its processes' titles, and must leave our mark in their environment alone.
-    return {**ports, "PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
+    # NO_PROXY: the stack talks to itself, never by way of somebody's proxy.
+    direct = {name: f"{HOST},localhost" for name in ("NO_PROXY", "no_proxy")}
+    return {**ports, **direct, "PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
 
 
 def _django(stack: Stack) -> dict[str, str]:
@@ -101,7 +120,9 @@ def _airflow(stack: Stack) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": str(TOLERATED_HEARTBEATS),
+        # A task's end is noticed at the next heartbeat.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        **PATIENT_CALLS,
         "AIRFLOW__SCHEDULER__CATCHUP_BY_DEFAULT": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }

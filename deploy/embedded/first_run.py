@@ -2,6 +2,7 @@
 
 import time
 import tomllib
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from deploy.embedded.stack import Stack, StackError
 # Unpausing makes a run of a DAG whose last scheduled instant has passed; the scheduler needs a moment.
 RUN_APPEARS_S = 12
 RUN_ENDS_S = 180
+LONGEST_CAUSE = 160
 
 
 def catalogue(stack: Stack) -> dict[str, Any]:
@@ -41,10 +43,10 @@ def wait_for_dags(stack: Stack, api: AirflowApi, *, seconds: float = 90) -> None
         time.sleep(1)
 
 
-def unpause_all(stack: Stack, api: AirflowApi) -> None:
+def unpause(api: AirflowApi, names: Iterable[str]) -> None:
     """Unpause the operations' DAGs: a paused one keeps its runs waiting for ever, silently."""
     known = api.dags()
-    for name in catalogue(stack)["operations"]:
+    for name in names:
         if known[name]["is_paused"]:
             api.unpause(name)
 
@@ -55,7 +57,10 @@ def run_each_once(stack: Stack, api: AirflowApi) -> bool:
 
     :returns: whether all succeeded.
     """
+    say("running each operation once through Airflow")
     names = [name for name, table in catalogue(stack)["operations"].items() if table.get("first_run")]
+    # Only these: the others' first scheduled runs would do part of their work.
+    unpause(api, names)
     runs = _appeared(api, names)
     for name in names:
         if name not in runs:
@@ -93,7 +98,8 @@ def _wait(api: AirflowApi, runs: dict[str, Any]) -> None:
 def _row(stack: Stack, api: AirflowApi, name: str, run: dict[str, Any]) -> tuple[str, ...]:
     seconds = f"{run['duration']:.1f}" if run.get("duration") is not None else "-"
     if run["state"] != "success":
-        figures = f"see {stack.var}/airflow/logs/dag_id={name}"
+        cause = api.cause(name, run["dag_run_id"]) or "not finished"
+        figures = f"{cause[:LONGEST_CAUSE]} (see {stack.var}/airflow/logs/dag_id={name})"
     else:
         report = api.result(name, run["dag_run_id"]).get("report", {})
         wanted = catalogue(stack)["operations"][name]["figures"]

@@ -92,9 +92,14 @@ def _make_user(user: str) -> None:
     try:
         pwd.getpwnam(user)
     except KeyError:
-        subprocess.run(
-            ["useradd", "--system", "--shell", "/usr/sbin/nologin", user], check=True, capture_output=True
-        )
+        adding = ["useradd", "--system", "--shell", "/usr/sbin/nologin", user]
+        try:
+            subprocess.run(adding, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            raise StackError(
+                f"PostgreSQL doesn't run as root, and the user {user} can't be made for it: "
+                f"do it (`{' '.join(adding)}`), or don't run this as root."
+            ) from None
 
 
 def _own(folder: Path, user: str) -> None:

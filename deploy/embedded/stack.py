@@ -41,14 +41,16 @@ class Stack:
         """
         Read ``.env`` and, over it, the environment.
 
-        :raises StackError: a port isn't a number.
+        :raises StackError: a port isn't one, or is given twice.
         """
         settings = {**read_env_file(ROOT / ".env"), **os.environ}
         ports = {
             name: _port(name, settings.get(name) or str(default)) for name, default in DEFAULT_PORTS.items()
         }
+        _refuse_twins(ports)
         overrides = {name: value for name, value in settings.items() if name.startswith(PASSED_ON)}
-        return cls(Path(settings.get("STACK_VAR") or ROOT / "var").resolve(), ports, overrides)
+        # Relative to the project, so that it is the same folder from wherever it is asked for.
+        return cls((ROOT / (settings.get("STACK_VAR") or "var")).resolve(), ports, overrides)
 
     @property
     def mark(self) -> str:
@@ -77,26 +79,33 @@ class Stack:
 
         :raises StackError: one can't be made or written.
         """
-        for folder in (
-            self.var,
-            self.logs,
-            *(self.var / name for name in ("secrets", "mail", "reports", "airflow", "redis", "static")),
-        ):
+        private = ("logs", "secrets", "mail", "reports", "airflow", "redis", "static")
+        for folder in (self.var, *(self.var / name for name in private)):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
+                if folder != self.var:
+                    # Mails, reports and logs name people.
+                    folder.chmod(0o700)
                 (folder / ".writable").touch()
                 (folder / ".writable").unlink()
             except OSError as error:
                 raise StackError(
                     f"The folder {folder} can't be used: {error.strerror}. Set STACK_VAR to another."
                 ) from None
-        (self.var / "secrets").chmod(0o700)
 
 
 def _port(name: str, text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65_536:
         raise StackError(f"{name}={text} is not a port.")
     return int(text)
+
+
+def _refuse_twins(ports: Mapping[str, int]) -> None:
+    names: dict[int, str] = {}
+    for name, port in ports.items():
+        if port in names:
+            raise StackError(f"{names[port]} and {name} are both {port}: set one of them in .env to another.")
+        names[port] = name
 
 
 def read_env_file(file: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ import redis
 
 from deploy.embedded import postgres, supervisor
 from deploy.embedded.airflow_api import AirflowApi
+from deploy.embedded.down import processes
 from deploy.embedded.secrets import secret
 from deploy.embedded.stack import Stack, StackError
 from deploy.embedded.up import site_answers
@@ -23,7 +24,9 @@ def status(stack: Stack) -> bool:
     """
     known = supervisor.state(stack)
     if known is None:
-        print(f"The stack in {stack.var} is not running: `make up` starts it.")
+        left = len(list(processes(stack)))
+        lost = f", but {left} of its processes have lost their supervisor" if left else ""
+        print(f"The stack in {stack.var} is not running{lost}: `make up` starts it.")
         return False
     health, memory = _health(stack), _memory(known)
     print(f"{'program':<14}{'state':<10}{'healthy':<9}{'MB (PSS)':>9}  pid")

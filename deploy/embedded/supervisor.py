@@ -1,7 +1,6 @@
 """Supervisor's configuration, and talking to the supervisor that runs."""
 
 import hashlib
-import os
 import shlex
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from deploy.embedded import postgres
@@ -104,7 +104,7 @@ startsecs=2
 startretries=1000000
 priority={10 if name in SERVERS else 20}
 stopsignal={"INT" if name == "postgres" else "TERM"}
-stopwaitsecs={20}
+stopwaitsecs=20
 stopasgroup={str(name != "postgres").lower()}
 killasgroup=true
 redirect_stderr=true
@@ -123,13 +123,17 @@ def start_supervisor(stack: Stack) -> None:
     """
     file = write_configuration(stack)
     # The working directory is the data folder's for a user that may not enter ours.
-    subprocess.run(
+    started = subprocess.run(
         [stack.program("supervisord"), "-c", str(file)],
         cwd=ROOT,
         env=process_environment(stack),
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
     )
+    if started.returncode:
+        last = (started.stdout + started.stderr).strip().splitlines()[-1:] or ["no output"]
+        raise StackError(f"The supervisor doesn't start: {last[0]}")
     wait_until(
         lambda: state(stack) is not None,
         15,
@@ -181,10 +185,10 @@ def stop_supervisor(stack: Stack, *, seconds: float = 45) -> None:
 
 def _alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        # Where nobody collects the dead, as in some containers, they keep their entry.
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    return True
 
 
 def wait_until(look: Any, seconds: float, otherwise: str) -> None:

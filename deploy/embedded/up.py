@@ -1,18 +1,19 @@
 """``make up``: make what isn't there, start what doesn't run, prove that it works."""
 
+import fcntl
 import os
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from deploy.embedded import postgres, supervisor
-from deploy.embedded.airflow_api import AirflowApi
-from deploy.embedded.environment import process_environment, write_environment
-from deploy.embedded.first_run import run_each_once, set_pools, unpause_all, wait_for_dags
+from deploy.embedded.airflow_api import AirflowApi, open_directly
+from deploy.embedded.down import down, processes
+from deploy.embedded.environment import changed_settings, process_environment, write_environment
+from deploy.embedded.first_run import catalogue, run_each_once, set_pools, unpause, wait_for_dags
 from deploy.embedded.progress import say
 from deploy.embedded.secrets import airflow_password, secret, write_private
 from deploy.embedded.stack import ROOT, Stack, StackError
@@ -28,8 +29,16 @@ def up(stack: Stack, *, first_run: bool) -> bool:
     :raises StackError: something stops it.
     """
     stack.make_folders()
+    with _alone(stack):
+        return _up(stack, first_run=first_run)
+
+
+def _up(stack: Stack, *, first_run: bool) -> bool:
     running = supervisor.state(stack) is not None
-    if not running:
+    if running:
+        _refuse_changed_settings(stack)
+    else:
+        _end_orphans(stack)
         _refuse_taken_ports(stack)
     write_environment(stack)
     _write_redis_configuration(stack)
@@ -50,15 +59,43 @@ def up(stack: Stack, *, first_run: bool) -> bool:
     _wait_for_airflow(stack, api)
     set_pools(stack, api)
     wait_for_dags(stack, api)
-    unpause_all(stack, api)
     supervisor.wait_until(
         lambda: site_answers(stack), 60, f"The site doesn't answer: see {stack.logs}/django.log"
     )
     _print_doors(stack)
-    if not first_run:
-        return True
-    say("running each operation once through Airflow")
-    return run_each_once(stack, api)
+    try:
+        return not first_run or run_each_once(stack, api)
+    finally:
+        unpause(api, catalogue(stack)["operations"])
+
+
+@contextmanager
+def _alone(stack: Stack) -> Iterator[None]:
+    """
+    Keep a second ``make up`` of the same stack out: it would take the first one's programs for orphans.
+
+    :raises StackError: another one is at work.
+    """
+    with (stack.var / ".up").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(f"Another `make up` is at work in {stack.var}: wait for it.") from None
+        yield
+
+
+def _refuse_changed_settings(stack: Stack) -> None:
+    if changed := changed_settings(stack):
+        raise StackError(
+            f"The stack runs with other settings ({', '.join(changed)}): `make down` first, then `make up`."
+        )
+
+
+def _end_orphans(stack: Stack) -> None:
+    """End what outlived a killed supervisor: it holds the ports and the data."""
+    if any(True for _ in processes(stack)):
+        say("ending what had lost its supervisor")
+        down(stack)
 
 
 def _refuse_taken_ports(stack: Stack) -> None:
@@ -105,9 +142,7 @@ def _prepare_site(stack: Stack) -> None:
     """Migrate the application's database as its owner, seed it once, collect its files, start it."""
     say("making the application's database")
     _manage(stack, "migrate", "--no-input", owner=True)
-    _manage(stack, "collectstatic", "--no-input", "--clear") if not any(
-        (stack.var / "static").iterdir()
-    ) else None
+    _manage(stack, "collectstatic", "--no-input")
     supervisor.start_programs(stack, ["django"])
     if not (stack.var / "seeded").exists():
         say("seeding demo data")
@@ -177,9 +212,9 @@ def _wait_for_airflow(stack: Stack, api: AirflowApi) -> None:
 def site_answers(stack: Stack) -> bool:
     """Say whether the site shows its log-in page."""
     try:
-        with urllib.request.urlopen(f"{stack.site_url}/admin/login/", timeout=5) as answer:  # noqa: S310
+        with open_directly(f"{stack.site_url}/admin/login/", timeout=5) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return False
 
 

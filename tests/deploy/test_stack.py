@@ -1,6 +1,7 @@
 """The embedded stack's life, on servers alone (Airflow's components are in the end-to-end tests)."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -18,7 +19,7 @@ from deploy.embedded import postgres, supervisor
 from deploy.embedded.down import down, processes
 from deploy.embedded.environment import database_url, environment, write_environment
 from deploy.embedded.stack import Stack, StackError, read_env_file
-from deploy.embedded.up import _refuse_taken_ports, _write_redis_configuration
+from deploy.embedded.up import _alone, _refuse_taken_ports, _write_redis_configuration, up
 from tests.e2e.stack import PORTS, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +145,61 @@ def test_what_is_no_port_is_refused_in_one_line(port: str) -> None:
 
     assert run.returncode == 1
     assert run.stderr.strip() == f"make status: REDIS_PORT={port} is not a port."
+
+
+def test_one_port_for_two_servers_is_refused_with_both_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_PORT", "7777")
+    monkeypatch.setenv("DJANGO_PORT", "7777")
+
+    with pytest.raises(StackError, match="AIRFLOW_PORT and DJANGO_PORT are both 7777"):
+        Stack.from_environment()
+
+
+def test_a_relative_folder_is_the_projects_from_wherever(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STACK_VAR", "elsewhere")
+
+    assert Stack.from_environment().var == ROOT / "elsewhere"
+
+
+def test_a_second_up_waits_for_nobody_and_says_so(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, {}, {})
+
+    with _alone(stack), pytest.raises(StackError, match=f"Another `make up` is at work in {tmp_path}"):
+        up(stack, first_run=False)
+
+
+@pytest.mark.parametrize("name", ["airflow", "manage"])
+@pytest.mark.parametrize(
+    ("written", "asked", "looked_in"),
+    [
+        ("STACK_VAR='elsewhere'\n", None, "{root}/elsewhere"),
+        ("export STACK_VAR=/nowhere\n", None, "/nowhere"),
+        ("STACK_VAR=elsewhere\n", "/asked", "/asked"),
+        ("", None, "{root}/var"),
+    ],
+)
+def test_the_wrappers_find_the_folder_as_up_does(
+    tmp_path: Path, name: str, written: str, asked: str | None, looked_in: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    wrapper = shutil.copy(ROOT / "bin" / name, tmp_path / "bin")
+    (tmp_path / ".env").write_text(written)
+    outside = {key: value for key, value in os.environ.items() if key != "STACK_VAR"}
+
+    run = subprocess.run(
+        [wrapper],
+        cwd="/",
+        env={**outside, **({"STACK_VAR": asked} if asked else {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 1
+    assert f" {looked_in.format(root=tmp_path)}/env is not there" in run.stderr
 
 
 def test_an_env_file_is_read_and_what_a_person_sets_wins(tmp_path: Path) -> None:
